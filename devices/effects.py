@@ -1,0 +1,155 @@
+"""Requests, in the imperative: everything a decision can ask the shell to do. All are frozen.
+
+An effect is about the device whose event was decided, unless it names another. What moves something carries
+`not_after`: it is published once, before that instant, or never.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from devices.events import Event, Method
+
+
+class Effect(Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Base of all requests."""
+
+
+# -- alerts ------------------------------------------------------------------------------------------------------------
+
+
+class RaiseAlert(Effect, frozen=True, kw_only=True, tag="raise_alert"):
+    """Open the alert of type `code` (see `devices.alerts.ALERT_TYPES`), or count it up if it is open.
+
+    `at`: when the danger began, UTC. `instance` tells apart several of one type at one device. `subject` is a registry
+    id (person, vehicle) or a plate: it stays inside the gateway. `detail` holds small facts for the reader, with units
+    in their names and nothing personal.
+    """
+
+    code: str
+    at: datetime
+    instance: str = ""
+    subject: str = ""
+    confidence: float = 1.0
+    evidence: str = ""
+    detail: dict[str, Any] = {}
+    device: str = ""
+
+
+class ClearAlert(Effect, frozen=True, kw_only=True, tag="clear_alert"):
+    """The condition behind the alert is over. Latching types stay active until a person has dealt with them."""
+
+    code: str
+    at: datetime
+    instance: str = ""
+    device: str = ""
+
+
+# -- commands to devices -----------------------------------------------------------------------------------------------
+
+
+class Command(Effect, frozen=True, kw_only=True):
+    """Base of what a device can be told. `not_after`: published before this instant (UTC) or never."""
+
+    not_after: datetime
+    device: str = ""
+
+
+class OpenPassage(Command, frozen=True, kw_only=True, tag="open_passage"):
+    """Open a door or raise a barrier once. `person` and `vehicle` are registry ids, for the record."""
+
+    method: Method = Method.REMOTE
+    person: str = ""
+    vehicle: str = ""
+
+
+class CloseBarrier(Command, frozen=True, kw_only=True, tag="close_barrier"):
+    """Lower the barrier."""
+
+
+class SetLamp(Command, frozen=True, kw_only=True, tag="set_lamp"):
+    """Set a lamp to `level_pct` (0 off, 100 full)."""
+
+    level_pct: float
+
+
+COMMANDS: dict[str, type[Command]] = {str(c.__struct_config__.tag): c for c in (OpenPassage, CloseBarrier, SetLamp)}
+"""Every command type by its wire name."""
+
+
+# -- questions the registry answers at once ------------------------------------------------------------------------------
+
+
+class CheckCredential(Effect, frozen=True, kw_only=True, tag="check_credential"):
+    """Whose card, PIN or QR code is this, and may they pass here now? Answered by `CredentialChecked`."""
+
+    method: Method
+    value: str
+    at: datetime
+
+
+class CheckPlate(Effect, frozen=True, kw_only=True, tag="check_plate"):
+    """Where does this plate stand? Answered by `PlateChecked`. `captured_at`: when the vehicle was seen."""
+
+    plate: str
+    at: datetime
+    captured_at: datetime
+    evidence: str = ""
+
+
+# -- questions vision answers later --------------------------------------------------------------------------------------
+
+
+class IdentifyFace(Effect, frozen=True, kw_only=True, tag="identify_face"):
+    """Who is on this picture? Answered by `FaceIdentified`, or by nothing when `not_after` has passed."""
+
+    evidence: str
+    captured_at: datetime
+    not_after: datetime
+
+
+class ReadPlate(Effect, frozen=True, kw_only=True, tag="read_plate"):
+    """Which plate is on this picture? Answered by `PlateRead`."""
+
+    evidence: str
+    captured_at: datetime
+    not_after: datetime
+    camera_plate: str = ""
+
+
+# -- the record ----------------------------------------------------------------------------------------------------------
+
+
+class RecordPoint(Effect, frozen=True, kw_only=True, tag="record_point"):
+    """One telemetry value; the unit is the end of `metric`'s name (active_power_w, battery_pct)."""
+
+    metric: str
+    value: float
+    at: datetime
+
+
+class Report(Effect, frozen=True, kw_only=True, tag="report"):
+    """A fact that follows from what was decided (we granted, we refused): journalled and shown to the policies."""
+
+    event: Event
+
+
+__all__ = [
+    "COMMANDS",
+    "CheckCredential",
+    "CheckPlate",
+    "ClearAlert",
+    "CloseBarrier",
+    "Command",
+    "Effect",
+    "IdentifyFace",
+    "OpenPassage",
+    "RaiseAlert",
+    "ReadPlate",
+    "RecordPoint",
+    "Report",
+    "SetLamp",
+]

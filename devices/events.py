@@ -1,0 +1,433 @@
+"""Facts, in the past tense: everything a device can have said, and everything we found out about it.
+
+All are frozen. `at` is when it happened, in UTC; decoders put the device's own time there and the hub corrects it for
+the device's clock before any state machine sees it. Times are `datetime`, lengths of time seconds, everything else
+carries its unit in its name. Names follow ONVIF (access control, door), TALQ (lighting) and GA/T 1400 (faces, plates).
+
+An image never travels inside an event: `evidence` is its key in the evidence store (`evidence_key`), "" when there is
+none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Utc = Annotated[datetime, Meta(tz=True)]
+Name = Annotated[str, Meta(max_length=128)]
+Plate = Annotated[str, Meta(max_length=16)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+
+
+def evidence_key(image: bytes) -> str:
+    """Content address of an image: SHA-256, hex. The same bytes always have the same key."""
+    return hashlib.sha256(image).hexdigest()
+
+
+class Event(Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Base of all facts. `at`: when it happened, UTC."""
+
+    at: Utc
+
+
+# -- every device -----------------------------------------------------------------------------------------------------
+
+
+class OfflineReason(StrEnum):
+    """Why a device counts as offline; `NONE` while it is online."""
+
+    NONE = ""
+    WILL = "last_will"
+    GOODBYE = "goodbye"
+    SILENT = "missed_heartbeats"
+
+
+class DeviceStatusChanged(Event, frozen=True, kw_only=True, tag="device_status_changed"):
+    """A device came or went. `boot_id` changes when it restarts ("" where the protocol has none)."""
+
+    online: bool
+    reason: OfflineReason = OfflineReason.NONE
+    boot_id: Name = ""
+    firmware: Name = ""
+
+
+class Heartbeat(Event, frozen=True, kw_only=True, tag="heartbeat"):
+    """Still there. Never journalled. `at` measures the device's clock where `Reading.timed`."""
+
+    boot_id: Name = ""
+
+
+class CommandResult(StrEnum):
+    """What the device says of a command: understood, carried out, or not."""
+
+    ACCEPTED = "accepted"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class CommandAnswered(Event, frozen=True, kw_only=True, tag="command_answered"):
+    """The device's answer to the command `command_id`. `reason` is the vendor's code or text when it failed."""
+
+    command_id: Name
+    result: CommandResult
+    reason: Name = ""
+
+
+class TamperDetected(Event, frozen=True, kw_only=True, tag="tamper_detected"):
+    """The housing was opened (`active`) or closed again."""
+
+    active: bool = True
+
+
+class BatteryMeasured(Event, frozen=True, kw_only=True, tag="battery_measured"):
+    """Remaining charge in percent."""
+
+    level_pct: Annotated[float, Meta(ge=0, le=100)]
+
+
+class VendorNotice(Event, frozen=True, kw_only=True, tag="vendor_notice"):
+    """Something only this vendor says, kept but not acted on: `name` the vendor's name for it, `code` its raw code."""
+
+    name: Name
+    code: Name = ""
+    evidence: Name = ""
+
+
+class Ticked(Event, frozen=True, kw_only=True, tag="ticked"):
+    """A deadline asked for has come. Made by the shell, never by a device."""
+
+
+# -- face-access gate (ONVIF access control and door control) ----------------------------------------------------------
+
+
+class Method(StrEnum):
+    """How somebody identified themselves."""
+
+    FACE = "face"
+    CARD = "card"
+    PIN = "pin"
+    QR = "qr"
+    PLATE = "plate"
+    REMOTE = "remote"
+    UNKNOWN = "unknown"
+
+
+class DenyReason(StrEnum):
+    """ONVIF tns1:AccessControl/Denied reasons (pt:DenyReason, Access Control Service Specification), and `OTHER`."""
+
+    CREDENTIAL_NOT_ENABLED = "CredentialNotEnabled"
+    CREDENTIAL_NOT_ACTIVE = "CredentialNotActive"
+    CREDENTIAL_EXPIRED = "CredentialExpired"
+    INVALID_PIN = "InvalidPIN"
+    NOT_PERMITTED_AT_THIS_TIME = "NotPermittedAtThisTime"
+    UNAUTHORIZED = "Unauthorized"
+    UNKNOWN_CREDENTIAL = "UnknownCredential"
+    OTHER = "Other"
+
+
+class CredentialPresented(Event, frozen=True, kw_only=True, tag="credential_presented"):
+    """A card, PIN or QR code was read and the device asks us whether to open. `value` never leaves the gateway."""
+
+    method: Method
+    value: Name
+
+
+class CredentialChecked(Event, frozen=True, kw_only=True, tag="credential_checked"):
+    """Our registry's answer to a `CheckCredential`. `person` is the registry's id, "" when unknown."""
+
+    method: Method
+    allowed: bool
+    person: Name = ""
+    reason: DenyReason = DenyReason.OTHER
+
+
+class FaceCaptured(Event, frozen=True, kw_only=True, tag="face_captured"):
+    """A terminal or camera sent a face it could not or should not decide on. `live`: its own liveness result."""
+
+    evidence: Name
+    live: bool | None = None
+
+
+class FaceOutcome(StrEnum):
+    """What looking at a face gave. Only `IDENTIFIED` names somebody."""
+
+    IDENTIFIED = "identified"
+    UNSURE = "unsure"
+    STRANGER = "stranger"
+    NO_FACE = "no_face"
+    MANY_FACES = "many_faces"
+    LOW_QUALITY = "low_quality"
+    UNREADABLE = "unreadable"
+
+
+class FaceIdentified(Event, frozen=True, kw_only=True, tag="face_identified"):
+    """The answer to an `IdentifyFace`. `distance`, `margin`, `threshold` are L2 between 128-d embeddings (lower is
+    closer); `allowed` and `deny` are the registry's verdict on `person`; `captured_at` is when the face was seen."""
+
+    outcome: FaceOutcome
+    evidence: Name
+    captured_at: Utc
+    person: Name = ""
+    distance: float | None = None
+    margin: float | None = None
+    threshold: float | None = None
+    allowed: bool = False
+    deny: DenyReason = DenyReason.OTHER
+
+
+class AccessGranted(Event, frozen=True, kw_only=True, tag="access_granted"):
+    """Somebody was let in, by the device itself or by us (ONVIF AccessControl/AccessGranted)."""
+
+    method: Method
+    person: Name = ""
+    evidence: Name = ""
+    similarity: Fraction | None = None
+    direction: Name = ""
+
+
+class AccessDenied(Event, frozen=True, kw_only=True, tag="access_denied"):
+    """Somebody was refused (ONVIF AccessControl/Denied). `blocked`: the person is on a block list."""
+
+    method: Method
+    reason: DenyReason
+    person: Name = ""
+    evidence: Name = ""
+    blocked: bool = False
+
+
+class AccessTaken(Event, frozen=True, kw_only=True, tag="access_taken"):
+    """The passage sensor saw somebody go through (ONVIF AccessControl/AccessTaken)."""
+
+
+class DoorChanged(Event, frozen=True, kw_only=True, tag="door_changed"):
+    """The door contact: open or closed (ONVIF DoorPhysicalState)."""
+
+    open: bool
+
+
+class DoorAlarm(StrEnum):
+    """ONVIF tdc:DoorAlarmState."""
+
+    NORMAL = "Normal"
+    FORCED = "DoorForcedOpen"
+    HELD = "DoorOpenTooLong"
+
+
+class DoorAlarmed(Event, frozen=True, kw_only=True, tag="door_alarmed"):
+    """The device itself reports a door alarm, or its end (`NORMAL`)."""
+
+    state: DoorAlarm
+
+
+class DuressSignalled(Event, frozen=True, kw_only=True, tag="duress_signalled"):
+    """A duress code or finger was used. Handled silently: nothing at the gate may change."""
+
+    person: Name = ""
+
+
+# -- vehicle barrier ---------------------------------------------------------------------------------------------------
+
+
+class Direction(StrEnum):
+    """Which way something passed, as seen from the estate."""
+
+    IN = "in"
+    OUT = "out"
+    UNKNOWN = ""
+
+
+class PlateCaptured(Event, frozen=True, kw_only=True, tag="plate_captured"):
+    """A lane camera saw a vehicle. `plate` is the camera's own reading ("" when none), `confidence` its own figure.
+    `forged`: the camera suspects a forged plate."""
+
+    plate: Plate = ""
+    confidence: Fraction | None = None
+    evidence: Name = ""
+    direction: Direction = Direction.UNKNOWN
+    plate_color: Name = ""
+    forged: bool = False
+    trigger: Name = ""
+
+
+class PlateOutcome(StrEnum):
+    """What our own look at a plate gave."""
+
+    READ = "read"
+    UNSURE = "unsure"
+    NO_PLATE = "no_plate"
+    UNREADABLE = "unreadable"
+
+
+class PlateRead(Event, frozen=True, kw_only=True, tag="plate_read"):
+    """The answer to a `ReadPlate`. `camera_plate` is what the camera itself had said, so a disagreement shows."""
+
+    outcome: PlateOutcome
+    evidence: Name
+    captured_at: Utc
+    plate: Plate = ""
+    confidence: Fraction | None = None
+    camera_plate: Plate = ""
+
+
+class Listing(StrEnum):
+    """Where a plate stands in the registry at this moment."""
+
+    ALLOW = "allow"
+    VISITOR = "visitor"
+    EXPIRED = "expired"
+    BLOCK = "block"
+    UNKNOWN = "unknown"
+
+
+class PlateChecked(Event, frozen=True, kw_only=True, tag="plate_checked"):
+    """Our registry's answer to a `CheckPlate`. `vehicle` is the registry's id, "" when unknown."""
+
+    plate: Plate
+    listing: Listing
+    vehicle: Name = ""
+    evidence: Name = ""
+    captured_at: Utc
+
+
+class VehiclePassed(Event, frozen=True, kw_only=True, tag="vehicle_passed"):
+    """A vehicle went through the lane."""
+
+    direction: Direction
+    plate: Plate = ""
+    evidence: Name = ""
+
+
+class BarrierMoved(Event, frozen=True, kw_only=True, tag="barrier_moved"):
+    """The arm's end switch: fully open or fully closed."""
+
+    open: bool
+
+
+class LoopChanged(Event, frozen=True, kw_only=True, tag="loop_changed"):
+    """The induction loop under the arm: occupied or free. `loop` is its number."""
+
+    occupied: bool
+    loop: int = 0
+
+
+class BarrierFault(StrEnum):
+    """What is wrong with a barrier."""
+
+    ARM_BLOCKED = "arm_blocked"
+    STUCK_OPEN = "stuck_open"
+    NOT_CLOSING = "not_closing"
+    OBSTRUCTION = "obstruction"
+
+
+class BarrierFaulted(Event, frozen=True, kw_only=True, tag="barrier_faulted"):
+    """The barrier reports a fault, or its end."""
+
+    fault: BarrierFault
+    active: bool = True
+
+
+# -- camera ------------------------------------------------------------------------------------------------------------
+
+
+class ObjectDetected(Event, frozen=True, kw_only=True, tag="object_detected"):
+    """A tracked object is (`present`) or is no longer in a zone. `track` identifies it while it is seen."""
+
+    label: Name
+    zone: Name = ""
+    track: Name = ""
+    confidence: Fraction = 1.0
+    present: bool = True
+    evidence: Name = ""
+
+
+class CameraFault(StrEnum):
+    """What is wrong with a picture (ONVIF tamper topics: GlobalSceneChange, ImageTooBlurry, SignalLoss...)."""
+
+    SIGNAL_LOST = "signal_lost"
+    OCCLUDED = "occluded"
+    MOVED = "moved"
+    DEFOCUSED = "defocused"
+    FROZEN = "frozen"
+
+
+class CameraHealthChanged(Event, frozen=True, kw_only=True, tag="camera_health_changed"):
+    """A camera's picture became bad in this way, or good again."""
+
+    fault: CameraFault
+    active: bool
+    evidence: Name = ""
+
+
+# -- light (TALQ Lamp Monitor and Electrical Meter functions) -----------------------------------------------------------
+
+
+class LampMeasured(Event, frozen=True, kw_only=True, tag="lamp_measured"):
+    """One reading of a lamp controller. Names are TALQ's in snake case: `level_pct` (actual light state, 0 is off),
+    `active_power_w`, `supply_voltage_v`, `supply_current_a`, `active_energy_kwh`, `operating_hours_h`,
+    `temperature_c`, `illuminance_lx`. None: not measured."""
+
+    level_pct: Annotated[float, Meta(ge=0, le=100)] | None = None
+    active_power_w: float | None = None
+    supply_voltage_v: float | None = None
+    supply_current_a: float | None = None
+    active_energy_kwh: float | None = None
+    operating_hours_h: float | None = None
+    temperature_c: float | None = None
+    illuminance_lx: float | None = None
+
+
+class LampFault(StrEnum):
+    """What is wrong with a light. The first three are TALQ Lamp Monitor events."""
+
+    LAMP_FAILURE = "lampFailure"
+    LOW_POWER = "lampPowerTooLow"
+    HIGH_POWER = "lampPowerTooHigh"
+    FLICKER = "flicker"
+    SUPPLY_LOSS = "supplyLoss"
+
+
+class LampFaulted(Event, frozen=True, kw_only=True, tag="lamp_faulted"):
+    """The controller itself reports a fault, or its end."""
+
+    fault: LampFault
+    active: bool = True
+
+
+# -- manhole cover and parking bay --------------------------------------------------------------------------------------
+
+
+class CoverMoved(Event, frozen=True, kw_only=True, tag="cover_moved"):
+    """A manhole cover was opened or closed; `tilt_deg` from the horizontal where measured."""
+
+    open: bool
+    tilt_deg: float | None = None
+
+
+class WaterMeasured(Event, frozen=True, kw_only=True, tag="water_measured"):
+    """Distance of the water below the cover, in centimetres (0: at the cover)."""
+
+    below_cover_cm: float
+
+
+class BayChanged(Event, frozen=True, kw_only=True, tag="bay_changed"):
+    """A parking bay was taken or left; `plate` where the sensor knows it."""
+
+    occupied: bool
+    plate: Plate = ""
+
+
+def _leaves(base: type[Event]) -> list[type[Event]]:
+    return [leaf for sub in base.__subclasses__() for leaf in ([sub, *_leaves(sub)])]
+
+
+EVENTS: dict[str, type[Event]] = {str(e.__struct_config__.tag): e for e in _leaves(Event)}
+"""Every event type by its wire name."""
+
+INTERNAL: frozenset[type[Event]] = frozenset(
+    {Ticked, CredentialChecked, FaceIdentified, PlateRead, PlateChecked},
+)
+"""Events only the gateway itself makes; a device that sends one is lying."""
