@@ -86,7 +86,6 @@ _CRIME, _ACCIDENT, _BUILD, _POLLUTION = "零发案", "零事故", "零违建", "
 ALERT_TYPES: dict[str, AlertType] = {
     t.code: t
     for t in (
-        # fmt: off
         _type(
             "door_forced",
             _P1,
@@ -453,7 +452,6 @@ ALERT_TYPES: dict[str, AlertType] = {
             "重启设备并检查配置。",
             service="device.flood",
         ),
-        # fmt: on
     )
 }
 """Every alert type by its code: the one reviewed table."""
@@ -529,7 +527,8 @@ def raised_again(alert: Alert, *, at: datetime, now: datetime, evidence: str = "
 
 def may_reopen(alert: Alert, *, now: datetime) -> bool:
     """A cleared alert takes a new report of its condition for `REOPEN_WITHIN`, unless it was closed as something
-    else than true."""
+    else than true.
+    """
     return alert.cleared_at is not None and now - alert.cleared_at <= REOPEN_WITHIN
 
 

@@ -12,7 +12,7 @@ class DecodeError(ValueError):
 
 
 class UnsupportedCommand(ValueError):
-    """The protocol of the device has no message for this command; known at registration, see `Protocol.commands`."""
+    """The protocol of the device has no message for this command; known at registration, see `devices.model.Protocol.commands`."""
 
 
 class RegistryError(ValueError):

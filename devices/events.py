@@ -166,7 +166,8 @@ class FaceOutcome(StrEnum):
 
 class FaceIdentified(Event, frozen=True, kw_only=True, tag="face_identified"):
     """The answer to an `IdentifyFace`. `distance`, `margin`, `threshold` are L2 between 128-d embeddings (lower is
-    closer); `allowed` and `deny` are the registry's verdict on `person`; `captured_at` is when the face was seen."""
+    closer); `allowed` and `deny` are the registry's verdict on `person`; `captured_at` is when the face was seen.
+    """
 
     outcome: FaceOutcome
     evidence: Name
@@ -242,7 +243,8 @@ class Direction(StrEnum):
 
 class PlateCaptured(Event, frozen=True, kw_only=True, tag="plate_captured"):
     """A lane camera saw a vehicle. `plate` is the camera's own reading ("" when none), `confidence` its own figure.
-    `forged`: the camera suspects a forged plate."""
+    `forged`: the camera suspects a forged plate.
+    """
 
     plate: Plate = ""
     confidence: Fraction | None = None
@@ -368,7 +370,8 @@ class CameraHealthChanged(Event, frozen=True, kw_only=True, tag="camera_health_c
 class LampMeasured(Event, frozen=True, kw_only=True, tag="lamp_measured"):
     """One reading of a lamp controller. Names are TALQ's in snake case: `level_pct` (actual light state, 0 is off),
     `active_power_w`, `supply_voltage_v`, `supply_current_a`, `active_energy_kwh`, `operating_hours_h`,
-    `temperature_c`, `illuminance_lx`. None: not measured."""
+    `temperature_c`, `illuminance_lx`. None: not measured.
+    """
 
     level_pct: Annotated[float, Meta(ge=0, le=100)] | None = None
     active_power_w: float | None = None

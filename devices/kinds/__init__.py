@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devices.registry import DeviceKind
+from devices.model import DeviceKind
 
 KINDS: dict[str, DeviceKind[Any]] = {}
 """Our kinds by name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from devices.registry import Protocol
+from devices.model import Protocol
 
 PROTOCOLS: dict[str, Protocol] = {}
 """Our protocols by name."""
