@@ -18,7 +18,7 @@ class Effect(Struct, frozen=True, kw_only=True, tag_field="type"):
     """Base of all requests."""
 
 
-# -- alerts ------------------------------------------------------------------------------------------------------------
+# -- alerts ---------------------------------------------
 
 
 class RaiseAlert(Effect, frozen=True, kw_only=True, tag="raise_alert"):
@@ -48,7 +48,7 @@ class ClearAlert(Effect, frozen=True, kw_only=True, tag="clear_alert"):
     device: str = ""
 
 
-# -- commands to devices -----------------------------------------------------------------------------------------------
+# -- commands to devices ---------------------------------------------
 
 
 class Command(Effect, frozen=True, kw_only=True):
@@ -80,7 +80,7 @@ COMMANDS: dict[str, type[Command]] = {str(c.__struct_config__.tag): c for c in (
 """Every command type by its wire name."""
 
 
-# -- questions the registry answers at once ------------------------------------------------------------------------------
+# -- questions the registry answers at once ---------------------------------------------
 
 
 class CheckCredential(Effect, frozen=True, kw_only=True, tag="check_credential"):
@@ -100,7 +100,7 @@ class CheckPlate(Effect, frozen=True, kw_only=True, tag="check_plate"):
     evidence: str = ""
 
 
-# -- questions vision answers later --------------------------------------------------------------------------------------
+# -- questions vision answers later ---------------------------------------------
 
 
 class IdentifyFace(Effect, frozen=True, kw_only=True, tag="identify_face"):
@@ -120,7 +120,7 @@ class ReadPlate(Effect, frozen=True, kw_only=True, tag="read_plate"):
     camera_plate: str = ""
 
 
-# -- the record ----------------------------------------------------------------------------------------------------------
+# -- the record ---------------------------------------------
 
 
 class RecordPoint(Effect, frozen=True, kw_only=True, tag="record_point"):

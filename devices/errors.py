@@ -11,8 +11,8 @@ class DecodeError(ValueError):
         self.reason = reason
 
 
-class UnsupportedCommand(ValueError):
-    """The protocol of the device has no message for this command; known at registration, see `devices.model.Protocol.commands`."""
+class UnsupportedCommandError(ValueError):
+    """The protocol of the device has no message for this command; known at registration (`Protocol.commands`)."""
 
 
 class RegistryError(ValueError):

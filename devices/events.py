@@ -34,7 +34,7 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="type"):
     at: Utc
 
 
-# -- every device -----------------------------------------------------------------------------------------------------
+# -- every device ---------------------------------------------
 
 
 class OfflineReason(StrEnum):
@@ -101,7 +101,7 @@ class Ticked(Event, frozen=True, kw_only=True, tag="ticked"):
     """A deadline asked for has come. Made by the shell, never by a device."""
 
 
-# -- face-access gate (ONVIF access control and door control) ----------------------------------------------------------
+# -- face-access gate (ONVIF access control and door control) ---------------------------------------------
 
 
 class Method(StrEnum):
@@ -230,7 +230,7 @@ class DuressSignalled(Event, frozen=True, kw_only=True, tag="duress_signalled"):
     person: Name = ""
 
 
-# -- vehicle barrier ---------------------------------------------------------------------------------------------------
+# -- vehicle barrier ---------------------------------------------
 
 
 class Direction(StrEnum):
@@ -332,7 +332,7 @@ class BarrierFaulted(Event, frozen=True, kw_only=True, tag="barrier_faulted"):
     active: bool = True
 
 
-# -- camera ------------------------------------------------------------------------------------------------------------
+# -- camera ---------------------------------------------
 
 
 class ObjectDetected(Event, frozen=True, kw_only=True, tag="object_detected"):
@@ -364,7 +364,7 @@ class CameraHealthChanged(Event, frozen=True, kw_only=True, tag="camera_health_c
     evidence: Name = ""
 
 
-# -- light (TALQ Lamp Monitor and Electrical Meter functions) -----------------------------------------------------------
+# -- light (TALQ Lamp Monitor and Electrical Meter functions) ---------------------------------------------
 
 
 class LampMeasured(Event, frozen=True, kw_only=True, tag="lamp_measured"):
@@ -400,7 +400,7 @@ class LampFaulted(Event, frozen=True, kw_only=True, tag="lamp_faulted"):
     active: bool = True
 
 
-# -- manhole cover and parking bay --------------------------------------------------------------------------------------
+# -- manhole cover and parking bay ---------------------------------------------
 
 
 class CoverMoved(Event, frozen=True, kw_only=True, tag="cover_moved"):
