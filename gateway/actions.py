@@ -1,5 +1,6 @@
 """What people and backends ask of the running gateway, through the API. Carried out by the engine, in its own
-transaction, so that a decision and its record are never apart."""
+transaction, so that a decision and its record are never apart.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ class WorkOnAlert(Action, frozen=True, kw_only=True):
 
 class SendCommand(Action, frozen=True, kw_only=True):
     """Publish `command` (its `device` names the target) once. Answered with the `CommandRecord`; the same
-    `idempotency_key` again is answered with the first one's record and publishes nothing."""
+    `idempotency_key` again is answered with the first one's record and publishes nothing.
+    """
 
     command: Command
     idempotency_key: str = ""

