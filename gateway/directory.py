@@ -1,0 +1,284 @@
+"""The register of what and who belongs to the estate: devices, residents, vehicles, places. One facade.
+
+The engine asks it on the hot path: lookups read memory only and take microseconds. The API writes to it: each write is
+in the database before memory shows it. All methods may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from sqlite3 import Connection, Row
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from devices import registry
+from devices.events import DenyReason, Listing, Method
+from devices.model import Device
+from gateway.actions import NotFoundError, RefusedError
+from gateway.people import Enrolment, People, Photos, Receipt, Resident
+from gateway.store import Store, us, when
+from gateway.vault import Vault
+from gateway.vehicles import ImportReport, Vehicle, listing_now, new_vehicle_id, normal_plate, read_csv
+from vision.gallery import Gallery
+
+_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")
+
+
+class TakenError(RefusedError):
+    """Another one has this id or address already; the text names it."""
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """A community, grid or building; `parent` is the id of the place it lies in, "" for none."""
+
+    id: str
+    kind: str
+    name: str
+    parent: str = ""
+
+
+class Directory:
+    """Devices, residents, vehicles and places. `zone` and `community` are the defaults of a device that names none."""
+
+    def __init__(self, store: Store, vault: Vault, gallery: Gallery, *, zone: str, community: str) -> None:
+        self._store, self._vault = store, vault
+        self._zone, self._community = zone, community
+        self._lock = threading.Lock()
+        self._devices: dict[str, Device] = {}
+        self._addresses: dict[tuple[str, str], Device] = {}
+        self._vehicles: dict[str, Vehicle] = {}
+        self.residents = People(store, vault, gallery)
+
+    def load(self) -> None:
+        """Everything from the database into memory, templates into the gallery.
+
+        :raises gateway.vault.VaultError: the master key is not the one the database was sealed with.
+        """
+        reader = self._store.reader
+        devices = [msgspec.json.decode(row["body"], type=Device) for row in reader.execute("SELECT body FROM devices")]
+        vehicles = [self._vehicle(row) for row in reader.execute("SELECT * FROM vehicles")]
+        with self._lock:
+            self._devices = {device.id: device for device in devices}
+            self._addresses = {(device.protocol, device.address): device for device in devices}
+            self._vehicles = {vehicle.plate: vehicle for vehicle in vehicles}
+        self.residents.load()
+
+    # -- devices ---------------------------------------------
+
+    def device(self, device_id: str) -> Device | None:
+        """The device of this id."""
+        return self._devices.get(device_id)
+
+    def device_at(self, protocol: str, address: str) -> Device | None:
+        """The device a protocol knows by this address."""
+        return self._addresses.get((protocol, address))
+
+    def devices(self) -> list[Device]:
+        """Every device, by id."""
+        return sorted(self._devices.copy().values(), key=lambda device: device.id)
+
+    def put_device(self, device: Device, *, new: bool = False) -> bool:
+        """Register or change a device; says whether it is a new one. `new`: it must be.
+
+        :raises TakenError: another device has its address, or it is there already and must be new.
+        :raises RefusedError: its id, kind, protocol, address or zone is not acceptable.
+        """
+        device = replace(device, community=device.community or self._community, zone=device.zone or self._zone)
+        _check_device(device)
+        with self._lock:
+            known = self._devices.get(device.id)
+            if new and known:
+                raise TakenError(f"there is a device {device.id} already")
+            other = self._addresses.get((device.protocol, device.address))
+            if other and other.id != device.id:
+                raise TakenError(f"{device.protocol} {device.address} is the address of {other.id}")
+            with self._store.write() as db:
+                db.execute(
+                    "INSERT OR REPLACE INTO devices VALUES(?, ?, ?, ?)",
+                    (device.id, device.protocol, device.address, msgspec.json.encode(device)),
+                )
+            if known:
+                self._addresses.pop((known.protocol, known.address), None)
+            self._devices[device.id] = device
+            self._addresses[(device.protocol, device.address)] = device
+        return known is None
+
+    def remove_device(self, device_id: str) -> None:
+        """Forget a device.
+
+        :raises NotFoundError: there is none of this id.
+        """
+        with self._lock:
+            device = self._devices.get(device_id)
+            if device is None:
+                raise NotFoundError(f"there is no device {device_id}")
+            with self._store.write() as db:
+                db.execute("DELETE FROM devices WHERE id = ?", (device_id,))
+            del self._devices[device_id]
+            self._addresses.pop((device.protocol, device.address), None)
+
+    # -- residents ---------------------------------------------
+
+    def check_credential(
+        self, method: Method, value: str, device: Device, now: datetime
+    ) -> tuple[bool, str, DenyReason]:
+        """Whether this card, PIN or code opens this device now: (allowed, person id or "", why not)."""
+        return self.residents.check_credential(method, value, device, now)
+
+    def may_pass(self, person: str, device: Device, now: datetime) -> tuple[bool, DenyReason]:
+        """Whether the person's consent is active and covers the device; else why not."""
+        return self.residents.may_pass(person, device, now)
+
+    def may_match(self, device: Device, now: datetime) -> set[str]:
+        """Everybody whose face may be compared at this device now."""
+        return self.residents.may_match(device, now)
+
+    def enrol(self, new: Enrolment, photos: Photos, now: datetime) -> Resident:
+        """Register a resident. Raises as `People.enrol`."""
+        return self.residents.enrol(new, photos, now)
+
+    def withdraw(self, person: str, photos: Photos, now: datetime) -> Receipt:
+        """Forget a resident. Raises as `People.withdraw`."""
+        return self.residents.withdraw(person, photos, now)
+
+    def people(self) -> list[Resident]:
+        """Every resident, newest first."""
+        return self.residents.all()
+
+    # -- vehicles ---------------------------------------------
+
+    def check_plate(self, plate: str, now: datetime) -> tuple[Listing, str]:
+        """Where exactly this plate stands now, and the vehicle's id or ""; a near miss is unknown."""
+        vehicle = self._vehicles.get(normal_plate(plate))
+        return (Listing.UNKNOWN, "") if vehicle is None else (listing_now(vehicle, now), vehicle.id)
+
+    def vehicle(self, plate: str) -> Vehicle | None:
+        """The vehicle with this plate."""
+        return self._vehicles.get(normal_plate(plate))
+
+    def vehicles(self) -> list[Vehicle]:
+        """Every vehicle, by plate."""
+        return sorted(self._vehicles.copy().values(), key=lambda vehicle: vehicle.plate)
+
+    def put_vehicle(self, vehicle: Vehicle) -> bool:
+        """Register or change a checked vehicle (`gateway.vehicles.checked`); says whether it is a new one."""
+        with self._lock:
+            known = self._vehicles.get(vehicle.plate)
+            self._put_vehicles([replace(vehicle, id=known.id if known else vehicle.id or new_vehicle_id())])
+        return known is None
+
+    def remove_vehicle(self, plate: str) -> None:
+        """Forget a vehicle.
+
+        :raises NotFoundError: there is none with this plate.
+        """
+        normal = normal_plate(plate)
+        with self._lock:
+            if normal not in self._vehicles:
+                raise NotFoundError("there is no vehicle with this plate")
+            with self._store.write() as db:
+                db.execute("DELETE FROM vehicles WHERE plate = ?", (normal,))
+            del self._vehicles[normal]
+
+    def import_vehicles(self, text: str) -> ImportReport:
+        """Take over a CSV file (`gateway.vehicles.read_csv`): good lines in one transaction, the others reported."""
+        found, errors = read_csv(text, ZoneInfo(self._zone))
+        with self._lock:
+            ids = {plate: vehicle.id for plate, vehicle in self._vehicles.items()}
+            kept = [replace(vehicle, id=ids.get(vehicle.plate, vehicle.id)) for vehicle in found]
+            changed = [vehicle for vehicle in kept if self._vehicles.get(vehicle.plate) != vehicle]
+            self._put_vehicles(changed)
+        return ImportReport(imported=len(changed), unchanged=len(kept) - len(changed), errors=errors)
+
+    def _put_vehicles(self, vehicles: Sequence[Vehicle]) -> None:
+        with self._store.write() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO vehicles VALUES(?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        vehicle.plate,
+                        vehicle.id,
+                        vehicle.listing.value,
+                        base64.b64encode(self._vault.seal(vehicle.owner.encode(), f"owner:{vehicle.id}")).decode(),
+                        us(vehicle.valid_from) if vehicle.valid_from else None,
+                        us(vehicle.valid_to) if vehicle.valid_to else None,
+                        vehicle.note,
+                    )
+                    for vehicle in vehicles
+                ],
+            )
+        self._vehicles |= {vehicle.plate: vehicle for vehicle in vehicles}
+
+    def _vehicle(self, row: Row) -> Vehicle:
+        return Vehicle(
+            plate=row["plate"],
+            id=row["id"],
+            listing=Listing(row["listing"]),
+            owner=self._vault.open(base64.b64decode(row["owner"]), f"owner:{row['id']}").decode(),
+            valid_from=when(row["valid_from"]) if row["valid_from"] is not None else None,
+            valid_to=when(row["valid_to"]) if row["valid_to"] is not None else None,
+            note=row["note"],
+        )
+
+    # -- places ---------------------------------------------
+
+    def places(self) -> list[Place]:
+        """Every place, by id."""
+        rows = self._store.reader.execute("SELECT id, kind, name, parent FROM places ORDER BY id")
+        return [Place(id=row["id"], kind=row["kind"], name=row["name"], parent=row["parent"]) for row in rows]
+
+    def put_places(self, places: Sequence[Place]) -> None:
+        """These places, and no others.
+
+        :raises RefusedError: an id stands twice, a parent is not among them, or a place lies within itself.
+        """
+        parents = {place.id: place.parent for place in places}
+        if len(parents) != len(places):
+            raise RefusedError("an id stands twice among the places")
+        for place in places:
+            _check_parents(place.id, parents)
+        with self._store.write() as db:
+            _replace_places(db, places)
+
+
+def _check_device(device: Device) -> None:
+    if not _ID.match(device.id):
+        raise RefusedError("a device id has 1 to 64 letters, digits, . _ : and -, first a letter or digit")
+    for what, name, known in (
+        ("kind", device.kind, registry.kinds().keys()),
+        ("protocol", device.protocol, registry.protocols().keys()),
+    ):
+        if name not in known:
+            raise RefusedError(f"there is no {what} {name!r}; there are {', '.join(sorted(known))}")
+    if not device.address:
+        raise RefusedError("a device has an address in its protocol")
+    try:
+        ZoneInfo(device.zone)
+    except (LookupError, ValueError, OSError) as error:
+        raise RefusedError(f"{device.zone!r} is not an IANA time zone") from error
+
+
+def _check_parents(place: str, parents: dict[str, str]) -> None:
+    seen = {place}
+    parent = parents[place]
+    while parent:
+        if parent not in parents:
+            raise RefusedError(f"place {place} lies in {parent}, which is not among the places")
+        if parent in seen:
+            raise RefusedError(f"place {place} lies within itself")
+        seen.add(parent)
+        parent = parents[parent]
+
+
+def _replace_places(db: Connection, places: Sequence[Place]) -> None:
+    db.execute("DELETE FROM places")
+    db.executemany(
+        "INSERT INTO places VALUES(?, ?, ?, ?)", [(place.id, place.kind, place.name, place.parent) for place in places]
+    )

@@ -1,0 +1,376 @@
+"""Residents: their consent, their face templates and their cards; enrolled with consent, forgotten on withdrawal.
+
+Everything personal is sealed with a key of the person's own; withdrawal forgets that key, so that nothing sealed with
+it can be read again, in backups too. Lookups are reads of memory and may come from any thread.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from sqlite3 import Connection, Row
+from typing import Protocol
+
+import msgspec
+from msgspec import Struct
+
+from devices.events import DenyReason, Method
+from devices.model import Device
+from gateway.actions import NotFoundError, RefusedError
+from gateway.store import Store, us, when
+from gateway.vault import Vault
+from vision.gallery import Gallery
+
+MODEL = "dlib-resnet-v1"
+"""Which network the stored vectors come from: vectors of two networks cannot be compared."""
+ESTATE = "estate"
+_SCOPE = re.compile(r"^(estate|building:.{1,64})$")
+_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+
+
+class Photos(Protocol):
+    """Where photo files lie (the evidence store)."""
+
+    def write(self, key: str, image: bytes) -> None: ...
+    def read(self, key: str) -> bytes | None: ...
+    def delete(self, key: str) -> object: ...
+
+
+class Face(Struct, frozen=True, kw_only=True):
+    """One good picture of a face: the image as it came and its embedding, 128 little-endian float32."""
+
+    image: bytes
+    embedding: bytes
+
+
+class Enrolment(Struct, frozen=True, kw_only=True):
+    """A resident to be. `scope`: "estate", or "building:<building>". `recorded_by`: who took the consent down."""
+
+    name: str
+    building: str
+    scope: str
+    until: datetime
+    recorded_by: str
+    faces: Sequence[Face] = ()
+    cards: Sequence[str] = ()
+    id: str = ""
+
+
+class Consent(Struct, frozen=True, kw_only=True):
+    """What a resident agreed to: `scope` from `granted_at` until before `until`, UTC."""
+
+    id: str
+    scope: str
+    granted_at: datetime
+    until: datetime
+    recorded_by: str
+
+
+class Resident(Struct, frozen=True, kw_only=True):
+    """One resident, opened for a reader who may. `templates` and `cards` are numbers."""
+
+    id: str
+    name: str
+    building: str
+    consent: Consent
+    templates: int
+    cards: int
+    created_at: datetime
+
+
+class Receipt(Struct, frozen=True, kw_only=True):
+    """Proof that a person was forgotten. `photos_deleted` counts enrolled photos and captures that showed them."""
+
+    receipt: str
+    person: str
+    templates_deleted: int
+    photos_deleted: int
+    at: datetime
+
+
+class _Body(Struct, frozen=True):
+    name: str
+    building: str
+
+
+def covers(scope: str, device: Device) -> bool:
+    """Whether a consent's scope holds at a device. One without a building is an estate gate, open to every resident."""
+    return scope == ESTATE or not device.building or scope == f"building:{device.building}"
+
+
+class People:
+    """The register of residents over the store; templates live in the gallery."""
+
+    def __init__(self, store: Store, vault: Vault, gallery: Gallery) -> None:
+        self._store, self._vault, self._gallery = store, vault, gallery
+        self._lock = threading.Lock()
+        self._consents: dict[str, Consent] = {}
+        self._cards: dict[bytes, str] = {}
+
+    def load(self) -> None:
+        """Everything into memory.
+
+        :raises gateway.vault.VaultError: the master key is not the one the database was sealed with.
+        """
+        reader = self._store.reader
+        rows = reader.execute("SELECT * FROM consents WHERE withdrawn_at IS NULL ORDER BY until").fetchall()
+        keys = {row["id"]: row["key"] for row in reader.execute("SELECT id, key FROM people")}
+        vaults = {person: self._vault.person(key, person) for person, key in keys.items()}
+        templates = [
+            (row["person"], row["id"], vaults[row["person"]].open(row["vector"], f"template:{row['id']}"))
+            for row in reader.execute("SELECT id, person, vector FROM templates")
+        ]
+        self._gallery.load(templates)
+        self._consents = {row["person"]: _consent(row) for row in rows}
+        self._cards = {row["hash"]: row["person"] for row in reader.execute("SELECT hash, person FROM credentials")}
+
+    def check_credential(
+        self, method: Method, value: str, device: Device, now: datetime
+    ) -> tuple[bool, str, DenyReason]:
+        """Whether this card, PIN or code opens this device now: (allowed, person id or "", why not)."""
+        person = self._cards.get(self._digest(method, value))
+        if person is None:
+            return False, "", DenyReason.UNKNOWN_CREDENTIAL
+        allowed, reason = self.may_pass(person, device, now)
+        return allowed, person, reason
+
+    def may_pass(self, person: str, device: Device, now: datetime) -> tuple[bool, DenyReason]:
+        """Whether the person's consent is active and covers the device; else why not."""
+        consent = self._consents.get(person)
+        if consent is None:
+            return False, DenyReason.CREDENTIAL_NOT_ENABLED
+        if now < consent.granted_at:
+            return False, DenyReason.CREDENTIAL_NOT_ACTIVE
+        if now >= consent.until:
+            return False, DenyReason.CREDENTIAL_EXPIRED
+        if not covers(consent.scope, device):
+            return False, DenyReason.UNAUTHORIZED
+        return True, DenyReason.OTHER
+
+    def may_match(self, device: Device, now: datetime) -> set[str]:
+        """Everybody whose face may be compared at this device now."""
+        return {
+            person
+            for person, consent in self._consents.copy().items()
+            if consent.granted_at <= now < consent.until and covers(consent.scope, device)
+        }
+
+    def enrol(self, new: Enrolment, photos: Photos, now: datetime) -> Resident:
+        """Register a resident with consent, templates and cards; in force when it returns.
+
+        :raises RefusedError: something of it is missing or taken already; the text says what.
+        """
+        _check(new, now)
+        person = new.id or f"res_{secrets.token_hex(8)}"
+        key = self._vault.new_person_key(person)
+        own = self._vault.person(key, person)
+        templates = [(f"tpl_{secrets.token_hex(8)}", secrets.token_hex(32), face) for face in new.faces]
+        for _, photo, face in templates:
+            photos.write(photo, own.seal(face.image, f"photo:{photo}"))
+        consent = Consent(
+            id=f"con_{secrets.token_hex(8)}",
+            scope=new.scope,
+            granted_at=now,
+            until=new.until,
+            recorded_by=new.recorded_by,
+        )
+        cards = {self._digest(Method.CARD, card) for card in new.cards}
+        body = own.seal(msgspec.json.encode(_Body(new.name, new.building)), f"body:{person}")
+        try:
+            with self._lock:
+                with self._store.write() as db:
+                    self._refuse_taken(db, person, cards)
+                    db.execute("INSERT INTO people VALUES(?, ?, ?, ?)", (person, key, body, us(now)))
+                    _write_consent(db, person, consent)
+                    db.executemany(
+                        "INSERT INTO templates VALUES(?, ?, ?, ?, ?, ?)",
+                        [
+                            (id_, person, MODEL, own.seal(face.embedding, f"template:{id_}"), photo, us(now))
+                            for id_, photo, face in templates
+                        ],
+                    )
+                    db.executemany("INSERT INTO credentials VALUES(?, 'card', ?)", [(card, person) for card in cards])
+                self._gallery.load([(person, id_, face.embedding) for id_, _, face in templates])
+                self._consents[person] = consent
+                self._cards |= dict.fromkeys(cards, person)
+        except RefusedError:
+            for _, photo, _ in templates:
+                photos.delete(photo)
+            raise
+        return Resident(
+            id=person,
+            name=new.name,
+            building=new.building,
+            consent=consent,
+            templates=len(templates),
+            cards=len(cards),
+            created_at=now,
+        )
+
+    def renew(self, person: str, *, scope: str, until: datetime, recorded_by: str, now: datetime) -> Resident:
+        """A new consent in place of the old one.
+
+        :raises NotFoundError: no such resident.
+        :raises RefusedError: the consent is not complete.
+        """
+        _check_consent(scope, until, recorded_by, now)
+        consent = Consent(
+            id=f"con_{secrets.token_hex(8)}", scope=scope, granted_at=now, until=until, recorded_by=recorded_by
+        )
+        with self._lock:
+            with self._store.write() as db:
+                if db.execute("SELECT 1 FROM people WHERE id = ?", (person,)).fetchone() is None:
+                    raise NotFoundError(f"there is no resident {person}")
+                db.execute(
+                    "UPDATE consents SET withdrawn_at = ?, receipt = ? WHERE person = ? AND withdrawn_at IS NULL",
+                    (us(now), f"replaced by {consent.id}", person),
+                )
+                _write_consent(db, person, consent)
+            self._consents[person] = consent
+        return self.get(person)
+
+    def withdraw(self, person: str, photos: Photos, now: datetime) -> Receipt:
+        """Forget a person: templates, photos, captures that showed them, cards, name and key, before it returns.
+
+        :raises NotFoundError: no such resident.
+        """
+        receipt = f"wdr_{secrets.token_hex(8)}"
+        with self._lock:
+            with self._store.write() as db:
+                if db.execute("DELETE FROM people WHERE id = ?", (person,)).rowcount == 0:
+                    raise NotFoundError(f"there is no resident {person}")
+                rows = db.execute("DELETE FROM templates WHERE person = ? RETURNING photo", (person,)).fetchall()
+                captures = _captures_of(db, person)
+                db.executemany("DELETE FROM captures WHERE key = ?", [(key,) for key in captures])
+                db.execute("DELETE FROM credentials WHERE person = ?", (person,))
+                db.execute(
+                    "UPDATE consents SET withdrawn_at = ?, receipt = ? WHERE person = ? AND withdrawn_at IS NULL",
+                    (us(now), receipt, person),
+                )
+            self._consents.pop(person, None)
+            self._cards = {card: owner for card, owner in self._cards.items() if owner != person}
+            self._gallery.remove(person)
+        files = [row["photo"] for row in rows] + captures
+        for key in files:
+            photos.delete(key)
+        # What was overwritten still stands in the write-ahead log until it is taken over; do that now, not some day.
+        self._store.reader.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return Receipt(receipt=receipt, person=person, templates_deleted=len(rows), photos_deleted=len(files), at=now)
+
+    def get(self, person: str) -> Resident:
+        """One resident.
+
+        :raises NotFoundError: no such resident.
+        """
+        found = self._read("WHERE people.id = ?", (person,))
+        if not found:
+            raise NotFoundError(f"there is no resident {person}")
+        return found[0]
+
+    def all(self) -> list[Resident]:
+        """Every resident, newest first."""
+        return self._read("", ())
+
+    def photo(self, person: str, photos: Photos) -> bytes | None:
+        """The first photo of a resident, None when there is none."""
+        row = self._store.reader.execute(
+            "SELECT people.key, templates.photo FROM people JOIN templates ON templates.person = people.id "
+            "WHERE people.id = ? ORDER BY templates.created_at, templates.id LIMIT 1",
+            (person,),
+        ).fetchone()
+        sealed = photos.read(row["photo"]) if row else None
+        if sealed is None:
+            return None
+        return self._vault.person(row["key"], person).open(sealed, f"photo:{row['photo']}")
+
+    def _read(self, where: str, values: tuple[str, ...]) -> list[Resident]:
+        rows = self._store.reader.execute(
+            "SELECT people.id, people.key, people.body, people.created_at, "  # noqa: S608 - `where` is ours
+            "consents.id AS consent, consents.scope, consents.granted_at, consents.until, consents.recorded_by, "
+            "(SELECT count(*) FROM templates WHERE templates.person = people.id) AS templates, "
+            "(SELECT count(*) FROM credentials WHERE credentials.person = people.id) AS cards "
+            "FROM people JOIN consents ON consents.person = people.id AND consents.withdrawn_at IS NULL "
+            f"{where} ORDER BY people.created_at DESC, people.id",
+            values,
+        ).fetchall()
+        return [self._resident(row) for row in rows]
+
+    def _resident(self, row: Row) -> Resident:
+        own = self._vault.person(row["key"], row["id"])
+        body = msgspec.json.decode(own.open(row["body"], f"body:{row['id']}"), type=_Body)
+        return Resident(
+            id=row["id"],
+            name=body.name,
+            building=body.building,
+            consent=_consent(row, row["consent"]),
+            templates=row["templates"],
+            cards=row["cards"],
+            created_at=when(row["created_at"]),
+        )
+
+    def _digest(self, method: Method, value: str) -> bytes:
+        return self._vault.digest(f"{method.value}:{value.strip()}")
+
+    def _refuse_taken(self, db: Connection, person: str, cards: set[bytes]) -> None:
+        if db.execute("SELECT 1 FROM people WHERE id = ?", (person,)).fetchone():
+            raise RefusedError(f"there is a resident {person} already")
+        for card in cards:
+            if db.execute("SELECT 1 FROM credentials WHERE hash = ?", (card,)).fetchone():
+                raise RefusedError("one of the cards belongs to another resident")
+
+
+def _check(new: Enrolment, now: datetime) -> None:
+    if not new.name.strip():
+        raise RefusedError("a resident needs a name")
+    if new.id and not _ID.match(new.id):
+        raise RefusedError("an id has 1 to 64 letters, digits, - and _")
+    if not new.faces and not any(card.strip() for card in new.cards):
+        raise RefusedError("a resident needs a good photo or a card")
+    if any(not card.strip() for card in new.cards):
+        raise RefusedError("a card has a number")
+    _check_consent(new.scope, new.until, new.recorded_by, now)
+
+
+def _check_consent(scope: str, until: datetime, recorded_by: str, now: datetime) -> None:
+    if not _SCOPE.match(scope):
+        raise RefusedError('the consent\'s scope is "estate" or "building:<building>"')
+    if until <= now:
+        raise RefusedError("the consent ends before it begins")
+    if not recorded_by.strip():
+        raise RefusedError("somebody must have recorded the consent")
+
+
+def _consent(row: Row, consent_id: str | None = None) -> Consent:
+    return Consent(
+        id=consent_id or row["id"],
+        scope=row["scope"],
+        granted_at=when(row["granted_at"]),
+        until=when(row["until"]),
+        recorded_by=row["recorded_by"],
+    )
+
+
+def _write_consent(db: Connection, person: str, consent: Consent) -> None:
+    db.execute(
+        "INSERT INTO consents(id, person, scope, granted_at, until, recorded_by) VALUES(?, ?, ?, ?, ?, ?)",
+        (consent.id, person, consent.scope, us(consent.granted_at), us(consent.until), consent.recorded_by),
+    )
+
+
+class _Shown(Struct, frozen=True):
+    person: str = ""
+    evidence: str = ""
+
+
+def _captures_of(db: Connection, person: str) -> list[str]:
+    """Keys of the pictures on which events say the person was seen."""
+    rows = db.execute(
+        "SELECT body FROM events WHERE type IN ('face_identified', 'access_granted', 'access_denied') "
+        "AND instr(CAST(body AS TEXT), ?)",
+        (person,),
+    )
+    shown = [msgspec.json.decode(row["body"], type=_Shown) for row in rows]
+    return sorted({event.evidence for event in shown if event.person == person and event.evidence})
