@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from sqlite3 import Connection, Row
 from zoneinfo import ZoneInfo
 
@@ -21,18 +22,15 @@ from msgspec.structs import replace
 from devices import registry
 from devices.events import DenyReason, Listing, Method
 from devices.model import Device
-from gateway.actions import NotFoundError, RefusedError
+from gateway.actions import NotFoundError
 from gateway.people import Enrolment, People, Photos, Receipt, Resident
+from gateway.refusals import InvalidError, TakenError
 from gateway.store import Store, us, when
 from gateway.vault import Vault
 from gateway.vehicles import ImportReport, Vehicle, listing_now, new_vehicle_id, normal_plate, read_csv
 from vision.gallery import Gallery
 
 _ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")
-
-
-class TakenError(RefusedError):
-    """Another one has this id or address already; the text names it."""
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -88,7 +86,7 @@ class Directory:
         """Register or change a device; says whether it is a new one. `new`: it must be.
 
         :raises TakenError: another device has its address, or it is there already and must be new.
-        :raises RefusedError: its id, kind, protocol, address or zone is not acceptable.
+        :raises InvalidError: its id, kind, protocol, address or zone is not acceptable.
         """
         device = replace(device, community=device.community or self._community, zone=device.zone or self._zone)
         _check_device(device)
@@ -237,32 +235,38 @@ class Directory:
     def put_places(self, places: Sequence[Place]) -> None:
         """These places, and no others.
 
-        :raises RefusedError: an id stands twice, a parent is not among them, or a place lies within itself.
+        :raises InvalidError: an id stands twice, a parent is not among them, or a place lies within itself.
         """
         parents = {place.id: place.parent for place in places}
         if len(parents) != len(places):
-            raise RefusedError("an id stands twice among the places")
+            raise InvalidError("an id stands twice among the places")
         for place in places:
             _check_parents(place.id, parents)
         with self._store.write() as db:
             _replace_places(db, places)
 
 
+@cache
+def _known_names() -> tuple[frozenset[str], frozenset[str]]:
+    """Kinds and protocols. Plug-ins are looked for on the disk, so once is enough for thousands of devices."""
+    return frozenset(registry.kinds()), frozenset(registry.protocols())
+
+
 def _check_device(device: Device) -> None:
     if not _ID.match(device.id):
-        raise RefusedError("a device id has 1 to 64 letters, digits, . _ : and -, first a letter or digit")
+        raise InvalidError("a device id has 1 to 64 letters, digits, . _ : and -, first a letter or digit")
     for what, name, known in (
-        ("kind", device.kind, registry.kinds().keys()),
-        ("protocol", device.protocol, registry.protocols().keys()),
+        ("kind", device.kind, _known_names()[0]),
+        ("protocol", device.protocol, _known_names()[1]),
     ):
         if name not in known:
-            raise RefusedError(f"there is no {what} {name!r}; there are {', '.join(sorted(known))}")
+            raise InvalidError(f"there is no {what} {name!r}; there are {', '.join(sorted(known))}")
     if not device.address:
-        raise RefusedError("a device has an address in its protocol")
+        raise InvalidError("a device has an address in its protocol")
     try:
         ZoneInfo(device.zone)
     except (LookupError, ValueError, OSError) as error:
-        raise RefusedError(f"{device.zone!r} is not an IANA time zone") from error
+        raise InvalidError(f"{device.zone!r} is not an IANA time zone") from error
 
 
 def _check_parents(place: str, parents: dict[str, str]) -> None:
@@ -270,9 +274,9 @@ def _check_parents(place: str, parents: dict[str, str]) -> None:
     parent = parents[place]
     while parent:
         if parent not in parents:
-            raise RefusedError(f"place {place} lies in {parent}, which is not among the places")
+            raise InvalidError(f"place {place} lies in {parent}, which is not among the places")
         if parent in seen:
-            raise RefusedError(f"place {place} lies within itself")
+            raise InvalidError(f"place {place} lies within itself")
         seen.add(parent)
         parent = parents[parent]
 

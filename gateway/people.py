@@ -19,7 +19,8 @@ from msgspec import Struct
 
 from devices.events import DenyReason, Method
 from devices.model import Device
-from gateway.actions import NotFoundError, RefusedError
+from gateway.actions import NotFoundError
+from gateway.refusals import InvalidError, TakenError
 from gateway.store import Store, us, when
 from gateway.vault import Vault
 from vision.gallery import Gallery
@@ -161,7 +162,8 @@ class People:
     def enrol(self, new: Enrolment, photos: Photos, now: datetime) -> Resident:
         """Register a resident with consent, templates and cards; in force when it returns.
 
-        :raises RefusedError: something of it is missing or taken already; the text says what.
+        :raises InvalidError: something of it is missing or wrong; the text says what.
+        :raises TakenError: the id or a card is somebody else's.
         """
         _check(new, now)
         person = new.id or f"res_{secrets.token_hex(8)}"
@@ -196,7 +198,7 @@ class People:
                 self._gallery.load([(person, id_, face.embedding) for id_, _, face in templates])
                 self._consents[person] = consent
                 self._cards |= dict.fromkeys(cards, person)
-        except RefusedError:
+        except TakenError:
             for _, photo, _ in templates:
                 photos.delete(photo)
             raise
@@ -214,7 +216,7 @@ class People:
         """A new consent in place of the old one.
 
         :raises NotFoundError: no such resident.
-        :raises RefusedError: the consent is not complete.
+        :raises InvalidError: the consent is not complete.
         """
         _check_consent(scope, until, recorded_by, now)
         consent = Consent(
@@ -316,31 +318,31 @@ class People:
 
     def _refuse_taken(self, db: Connection, person: str, cards: set[bytes]) -> None:
         if db.execute("SELECT 1 FROM people WHERE id = ?", (person,)).fetchone():
-            raise RefusedError(f"there is a resident {person} already")
+            raise TakenError(f"there is a resident {person} already")
         for card in cards:
             if db.execute("SELECT 1 FROM credentials WHERE hash = ?", (card,)).fetchone():
-                raise RefusedError("one of the cards belongs to another resident")
+                raise TakenError("one of the cards belongs to another resident")
 
 
 def _check(new: Enrolment, now: datetime) -> None:
     if not new.name.strip():
-        raise RefusedError("a resident needs a name")
+        raise InvalidError("a resident needs a name")
     if new.id and not _ID.match(new.id):
-        raise RefusedError("an id has 1 to 64 letters, digits, - and _")
+        raise InvalidError("an id has 1 to 64 letters, digits, - and _")
     if not new.faces and not any(card.strip() for card in new.cards):
-        raise RefusedError("a resident needs a good photo or a card")
+        raise InvalidError("a resident needs a good photo or a card")
     if any(not card.strip() for card in new.cards):
-        raise RefusedError("a card has a number")
+        raise InvalidError("a card has a number")
     _check_consent(new.scope, new.until, new.recorded_by, now)
 
 
 def _check_consent(scope: str, until: datetime, recorded_by: str, now: datetime) -> None:
     if not _SCOPE.match(scope):
-        raise RefusedError('the consent\'s scope is "estate" or "building:<building>"')
+        raise InvalidError('the consent\'s scope is "estate" or "building:<building>"')
     if until <= now:
-        raise RefusedError("the consent ends before it begins")
+        raise InvalidError("the consent ends before it begins")
     if not recorded_by.strip():
-        raise RefusedError("somebody must have recorded the consent")
+        raise InvalidError("somebody must have recorded the consent")
 
 
 def _consent(row: Row, consent_id: str | None = None) -> Consent:
