@@ -246,7 +246,8 @@ def day(estate: Estate, *, start: datetime, seconds: float, rate: float) -> Iter
         raise ValueError(f"a rate is a positive number of happenings a second, not {rate}")
     random = Random(f"day {estate.seed}")
     ends: list[tuple[float, int, Happening]] = []
-    after, count, deck = 0.0, 0, []
+    after, count = 0.0, 0
+    deck: list[What] = []
     while (after := after + random.expovariate(rate)) < seconds:
         while ends and ends[0][0] <= after:
             yield heapq.heappop(ends)[2]

@@ -90,49 +90,45 @@ class Tally(Struct, kw_only=True):
 
 
 class Faulty:
-    """Publishes through `publish(message)`, now or through `later(seconds, action)`, the way `faults` says."""
+    """Publishes through `publish(device, message, record)`, now or through `later(seconds, action)`, as `faults` says."""
 
     def __init__(
         self,
         faults: Faults,
         *,
         seed: int,
-        publish: Callable[[Outgoing], None],
+        publish: Callable[[str, Outgoing, str], None],
         later: Callable[[float, Callable[[], None]], None],
     ) -> None:
-        self.faults = faults
         self.tally = Tally()
+        self._faults = faults
         self._random = Random(f"faults {seed}")
         self._publish = publish
         self._later = later
-        self._held: dict[str, list[Outgoing]] = {}
+        self._held: dict[str, list[tuple[Outgoing, str]]] = {}
 
-    def send(self, message: Outgoing, *, device: str) -> None:
-        """Sends one message of `device` with whatever goes wrong."""
-        fate = plan(self.faults, message.payload, self._random)
+    def send(self, message: Outgoing, *, device: str, record: str) -> None:
+        """Sends one message of `device`, the record `record`, with whatever goes wrong."""
+        fate = plan(self._faults, message.payload, self._random)
         self.tally.dropped += not fate.after
         self.tally.duplicated += len(fate.after) > 1
         self.tally.delayed += any(fate.after[:1])
         self.tally.poisoned += fate.poison is not None
-        if fate.hold and fate.after:
-            self.tally.reordered += 1
-            self._held.setdefault(device, []).append(message)
-            fate = Plan(after=fate.after[1:], poison=fate.poison)
+        self.tally.reordered += fate.hold
         for seconds in fate.after:
-            self._out(seconds, message)
+            if fate.hold:
+                self._held.setdefault(device, []).append((message, record))
+            elif seconds > 0:
+                self._later(seconds, lambda: self._publish(device, message, record))
+            else:
+                self._publish(device, message, record)
         if fate.poison is not None:
-            self._publish(Outgoing(topic=message.topic, payload=fate.poison, qos=1))
+            self._publish(device, Outgoing(topic=message.topic, payload=fate.poison, qos=1), "")
         if not fate.hold:
             self.release(device)
 
     def release(self, device: str | None = None) -> None:
         """Sends what was held back for `device`, or for all."""
         for key in [device] if device is not None else list(self._held):
-            for message in self._held.pop(key, []):
-                self._publish(message)
-
-    def _out(self, seconds: float, message: Outgoing) -> None:
-        if seconds > 0:
-            self._later(seconds, lambda: self._publish(message))
-        else:
-            self._publish(message)
+            for message, record in self._held.pop(key, []):
+                self._publish(key, message, record)

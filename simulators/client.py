@@ -1,0 +1,117 @@
+"""The gateway's HTTP API as the simulators use it: registering an estate, subscribing, reading alerts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import urllib3
+
+from devices.model import Device
+from simulators.estate import Estate, Person, Vehicle
+from simulators.pictures import Pictures
+
+CONSENT_DAYS = 365
+
+
+class ApiError(Exception):
+    """The gateway refused a request, or could not be reached; the text says which and why."""
+
+
+class Client:
+    """Talks to the gateway at `url` with the bearer token `token`. Repeating a registration changes nothing."""
+
+    def __init__(self, url: str, token: str, *, timeout_s: float = 30.0) -> None:
+        self._url = url.rstrip("/")
+        self._http = urllib3.PoolManager(
+            timeout=urllib3.Timeout(total=timeout_s), retries=urllib3.Retry(connect=3, read=0, backoff_factor=0.3)
+        )
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    def device(self, device: Device) -> None:
+        """Registers a device, or brings its registration up to date."""
+        self._json("PUT", f"/v1/devices/{quote(device.id, safe='')}", msgspec.to_builtins(device))
+
+    def resident(self, person: Person, photographs: Sequence[bytes], *, today: datetime) -> dict[str, Any]:
+        """Enrols somebody for the whole estate for a year; gives {id, templates, refused}."""
+        fields: list[tuple[str, Any]] = [
+            ("id", person.id),
+            ("name", person.name),
+            ("building", person.building),
+            ("consent_scope", "estate"),
+            ("consent_until", (today + timedelta(days=CONSENT_DAYS)).date().isoformat()),
+            ("cards", ",".join(person.cards)),
+        ]
+        photos = [
+            ("photos", (f"{person.id}-{n}.{_suffix(photo)}", photo, f"image/{_suffix(photo)}"))
+            for n, photo in enumerate(photographs)
+        ]
+        answer = self._send("POST", "/v1/residents", fields=[*fields, *photos])
+        return dict(answer)
+
+    def vehicle(self, vehicle: Vehicle, *, now: datetime) -> None:
+        """Registers a car, or brings its registration up to date."""
+        body: dict[str, Any] = {"listing": vehicle.listing, "owner": vehicle.owner, "note": "simulated"}
+        if vehicle.listing == "visitor":
+            body["valid_from"] = (now - timedelta(hours=1)).isoformat()
+            body["valid_to"] = (now + timedelta(days=1)).isoformat()
+        self._json("PUT", f"/v1/vehicles/{quote(vehicle.plate, safe='')}", body)
+
+    def subscribe(self, url: str, *, types: Sequence[str] = (), max_severity: int = 3) -> dict[str, Any]:
+        """Has alerts sent to `url`; gives {id, secret}."""
+        body = {"url": url, "types": list(types), "max_severity": max_severity, "communities": []}
+        return dict(self._json("POST", "/v1/subscriptions", body))
+
+    def alerts(self) -> Any:
+        """The alerts as GET /v1/alerts gives them."""
+        return self._send("GET", "/v1/alerts")
+
+    def work(self, alert: str, work: str, *, assignee: str, key: str) -> None:
+        """Tells where the backend stands with an alert."""
+        body = {"work": work, "assignee": assignee}
+        self._json("POST", f"/v1/alerts/{quote(alert, safe='')}/work", body, {"Idempotency-Key": key})
+
+    def _json(self, method: str, path: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> Any:
+        content = {"Content-Type": "application/json", **(headers or {})}
+        return self._send(method, path, body=json.dumps(body).encode(), headers=content)
+
+    def _send(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> Any:
+        try:
+            answer = self._http.request(method, self._url + path, headers=self._headers | (headers or {}), **more)
+        except urllib3.exceptions.HTTPError as error:
+            raise ApiError(f"{method} {path}: {error}") from error
+        if not 200 <= answer.status < 300:
+            raise ApiError(f"{method} {path}: {answer.status} {answer.data[:300].decode(errors='replace')}")
+        return json.loads(answer.data) if answer.data else {}
+
+
+def register(client: Client, estate: Estate, pictures: Pictures) -> dict[str, int]:
+    """Registers a whole estate; gives counts {devices, residents, templates, photographs_refused, vehicles}.
+
+    :raises ApiError: the gateway refused something other than a photograph.
+    """
+    now = datetime.now(UTC)
+    for device in estate.devices():
+        client.device(device)
+    templates = refused = 0
+    for person in estate.residents():
+        answer = client.resident(person, pictures.enrolment(person.id), today=now)
+        templates += int(answer.get("templates", 0))
+        refused += len(answer.get("refused", ()))
+    for vehicle in estate.vehicles():
+        client.vehicle(vehicle, now=now)
+    return {
+        "devices": len(estate.devices()),
+        "residents": len(estate.residents()),
+        "templates": templates,
+        "photographs_refused": refused,
+        "vehicles": len(estate.vehicles()),
+    }
+
+
+def _suffix(photograph: bytes) -> str:
+    return "png" if photograph.startswith(b"\x89PNG") else "jpeg"

@@ -1,0 +1,49 @@
+"""The pictures a run needs: drawn once each, or taken from a folder of photographs."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import cycle
+
+from simulators.estate import SHOTS, Estate
+from simulators.face_drawing import draw_face
+from simulators.plate_drawing import draw_car
+
+
+class Pictures:
+    """Faces by person and shot, cars by plate and shot.
+
+    `photographs` (name -> the files' bytes, see `faces_from`) take the place of drawings: the first name stands for the
+    estate's first person, and so on, round again when there are too few.
+    """
+
+    def __init__(self, estate: Estate, photographs: dict[str, list[bytes]] | None = None) -> None:
+        self._drawn = {person.id: person.face for person in estate.people.values()}
+        self._photographs: dict[str, list[bytes]] = {}
+        if photographs:
+            self._photographs = dict(zip(self._drawn, cycle(photographs.values()), strict=False))
+
+    def face(self, person: str, shot: int) -> bytes:
+        """A JPEG of this person at a gate; shot 0 is the one they were enrolled with."""
+        if taken := self._photographs.get(person):
+            return taken[shot % len(taken)]
+        return _face(self._drawn[person], shot)
+
+    def enrolment(self, person: str) -> list[bytes]:
+        """The pictures somebody hands in to be registered."""
+        taken = self._photographs.get(person)
+        return taken[:1] if taken else [_face(self._drawn[person], shot) for shot in range(0, SHOTS, 2)]
+
+    def car(self, plate: str, shot: int) -> bytes:
+        """A JPEG of the car with this plate in a lane."""
+        return _car(plate, shot)
+
+
+@lru_cache(maxsize=512)
+def _face(number: int, shot: int) -> bytes:
+    return draw_face(number, shot=shot)
+
+
+@lru_cache(maxsize=128)
+def _car(plate: str, shot: int) -> bytes:
+    return draw_car(plate, seed=shot)
