@@ -28,7 +28,7 @@ Floats = NDArray[np.float32]
 LONGEST_SIDE = 1280
 """Working size of the image, px: characters are read from it."""
 SEARCH_SIDE = 640
-"""Plates are looked for at this size, px: see tests/vision/test_evaluate.py for the figures."""
+"""Plates are looked for at this size, px. On 40 street photographs 800 read one more and took a sixth longer."""
 SECOND_LOOKS = (1.6, 0.5)
 """Scales of `SEARCH_SIDE` at which to look again when nothing valid was read: a plate far away, one too close."""
 DETECT = 0.7
@@ -37,21 +37,25 @@ OVERLAP = 0.4
 """Boxes that overlap more than this (intersection over union) are one plate."""
 CONFIDENT = 0.8
 """Smallest mean character confidence of a plate that counts as read."""
+WEAKEST = 0.5
+"""And smallest of any one character: below, all other characters together are likelier."""
 
 PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 _SUFFIXES = "学警挂使领港澳"
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 """No I and no O: they would be read as 1 and 0 (GA 36)."""
-ALPHABET = frozenset(PROVINCES + _SUFFIXES + _LETTERS + "0123456789")
+_OFFICES = _LETTERS + "O"
+"""The letter after the province; O is the authorities' own."""
+ALPHABET = frozenset(PROVINCES + _SUFFIXES + _OFFICES + "0123456789使")
 
 _GRAMMAR = re.compile(
     # Seven characters: five after the office letter, of which two at most are letters and the last may be a use mark.
-    rf"[{PROVINCES}][{_LETTERS}](?=(?:\d*[A-Z]){{0,2}}\d*[{_SUFFIXES}]?$)[{_LETTERS}\d]{{4}}[{_LETTERS}\d{_SUFFIXES}]"
+    rf"[{PROVINCES}][{_OFFICES}](?=(?:\d*[A-Z]){{0,2}}\d*[{_SUFFIXES}]?$)[{_LETTERS}\d]{{4}}[{_LETTERS}\d{_SUFFIXES}]"
     # New energy, small: D or F (or the letters added since: A B C E G H J K) first; large: D or F last.
-    rf"|[{PROVINCES}][{_LETTERS}][A-HJK][{_LETTERS}\d]\d{{4}}"
-    rf"|[{PROVINCES}][{_LETTERS}]\d{{5}}[A-HJK]"
+    rf"|[{PROVINCES}][{_OFFICES}][A-HJK][{_LETTERS}\d]\d{{4}}"
+    rf"|[{PROVINCES}][{_OFFICES}]\d{{5}}[A-HJK]"
     # Embassies and consulates: six digits and 使, or a letter, five digits and 领 (with or without the office letter).
-    rf"|\d{{6}}使|[{PROVINCES}][{_LETTERS}]?\d{{4,5}}领"
+    rf"|\d{{6}}使|[{PROVINCES}][{_OFFICES}]?\d{{4,5}}领"
 )
 _SEPARATORS = re.compile(r"[^\w]|_")
 
@@ -167,9 +171,14 @@ def _quad(corners: Floats) -> Quad:
     return a, b, c, d
 
 
-def _rank(reading: PlateReading) -> tuple[bool, float]:
-    """Of several plates in one image: a valid one, then the one read best."""
-    return reading.valid, reading.confidence
+def _sure(reading: PlateReading) -> bool:
+    return reading.valid and reading.confidence >= CONFIDENT and min(reading.char_confidences) >= WEAKEST
+
+
+def _rank(reading: PlateReading) -> tuple[bool, bool, float]:
+    """Of several plates in one image: one that is sure, then a valid one, then the largest, which is the nearest car."""
+    area = cv2.contourArea(np.array(reading.quad, dtype=np.float32))
+    return _sure(reading), reading.valid, float(area)
 
 
 class PlateEngine:
@@ -195,7 +204,7 @@ class PlateEngine:
         for factor in (1.0, *SECOND_LOOKS):
             readings = self._readings(working, round(self._search_side * factor), scale)
             best = max((r for r in (best, *readings) if r), key=_rank, default=None)
-            if best and best.valid and best.confidence >= CONFIDENT:
+            if best and _sure(best):
                 return PlateFound(reading=best)
         return PlateUnsure(reading=best) if best else NoPlate()
 
@@ -213,7 +222,7 @@ class PlateEngine:
         pairs = self._reader.read(_flatten(working, corners))
         if not pairs:
             return None
-        text = clean("".join(character for character, _ in pairs))
+        text = "".join(character for character, _ in pairs)
         return PlateReading(
             plate=text,
             confidence=float(np.mean([p for _, p in pairs])),
