@@ -1,0 +1,235 @@
+"""A vehicle lane: its camera, its arm, and the loop under the arm where there is one.
+
+plate --CheckPlate--> allowed: open --vehicle leaves the loop (or the arm closes)--> passed
+                      blocked, unknown, doubtful: nothing opens, a person decides
+open, nobody under it --not_closing_s--> alert; open --stuck_open_s--> alert; closed --> both cleared
+
+The camera's own reading is checked at once; our reading of the picture is a second opinion that only counts
+disagreements. Without a camera reading ours is checked. One doubtful frame opens nothing, a forged plate never does.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from devices.effects import CheckPlate, ClearAlert, Effect, OpenPassage, RaiseAlert, ReadPlate, RecordPoint, Report
+from devices.events import (
+    BarrierFault,
+    BarrierFaulted,
+    BarrierMoved,
+    Direction,
+    Event,
+    Listing,
+    LoopChanged,
+    Method,
+    PlateCaptured,
+    PlateChecked,
+    PlateOutcome,
+    PlateRead,
+    TamperDetected,
+    Ticked,
+    VehiclePassed,
+)
+from devices.kinds.common import Params, Raised, earliest, either, limit, seconds, switched, tampered
+from devices.model import Device, DeviceKind, Step
+
+PARAMS: Params = {
+    "plate_answer_s": (5, "how long after its capture a plate may still be read from the picture, s"),
+    "open_within_s": (8, "how long after a plate was seen the arm may still open for it, s"),
+    "same_plate_s": (5, "the same plate opens again only after this, or after the arm has closed, s"),
+    "second_opinion": (1, "1: read the picture also when the camera has read the plate itself"),
+    "plate_recent_s": (60, "how long after it was seen a plate explains a passage, s"),
+    "has_loop": (0, "1: the loop under the arm tells that a vehicle passed; 0: the closing arm does"),
+    "not_closing_s": (60, "open with nothing under the arm longer than this does not close, s; 0: never"),
+    "stuck_open_s": (600, "open longer than this is stuck open, s; 0: never"),
+    "forged_clear_s": (600, "how long after a forged plate was last seen the alert is over, s"),
+}
+MAX_WAITING = 8
+NOT_CLOSING = f"barrier_{BarrierFault.NOT_CLOSING}"
+STUCK_OPEN = f"barrier_{BarrierFault.STUCK_OPEN}"
+
+
+class Vehicle(Struct, frozen=True, kw_only=True):
+    """A vehicle seen in the lane. `at`: when, UTC."""
+
+    plate: str
+    at: datetime
+    direction: Direction = Direction.UNKNOWN
+    evidence: str = ""
+
+
+class Barrier(Struct, frozen=True, kw_only=True):
+    """`seen`: the last vehicle; `waiting`: those the arm opened for that have not passed, in order.
+
+    `occupied`: numbers of occupied loops, `free_at`: since when all are free. `told`: too-long-open alerts of this
+    opening. `reported_at`: our last `VehiclePassed`; `passes_itself`: the device reports passages, so we do not.
+    """
+
+    seen: Vehicle | None = None
+    waiting: tuple[Vehicle, ...] = ()
+    opened_at: datetime | None = None
+    occupied: tuple[int, ...] = ()
+    free_at: datetime | None = None
+    told: Raised = ()
+    opened_for: str = ""
+    opened_for_at: datetime | None = None
+    forged_at: datetime | None = None
+    reported_at: datetime | None = None
+    passes_itself: bool = False
+
+
+def decide(lane: Barrier, event: Event, device: Device) -> Step[Barrier]:  # noqa: C901, PLR0911 - one table
+    """See the table at the top; `deadline` says when it wants `Ticked`."""
+    match event:
+        case PlateCaptured():
+            return _captured(lane, event, device)
+        case PlateRead(outcome=PlateOutcome.READ, plate=plate) if plate:
+            return _read(lane, event)
+        case PlateChecked(listing=Listing.ALLOW | Listing.VISITOR):
+            return _allowed(lane, event, device)
+        case BarrierMoved(open=True, at=at):
+            return _opened(lane, at, device), []
+        case BarrierMoved(at=at):
+            return _closed(lane, at, device)
+        case LoopChanged():
+            return _loop(lane, event, device)
+        case VehiclePassed(at=at):
+            own = lane.passes_itself or at != lane.reported_at
+            return replace(lane, passes_itself=own, waiting=lane.waiting[1:] if own else lane.waiting), []
+        case BarrierFaulted(fault=fault, active=active, at=at):
+            code = f"barrier_{fault}"
+            told = code in (NOT_CLOSING, STUCK_OPEN) and active and code not in lane.told
+            return replace(lane, told=(*lane.told, code) if told else lane.told), [either(code, at, active=active)]
+        case TamperDetected():
+            return lane, tampered(event)
+        case Ticked(at=at):
+            return _tick(lane, at, device)
+    return lane, []
+
+
+def _captured(lane: Barrier, event: PlateCaptured, device: Device) -> Step[Barrier]:
+    at, plate, evidence = event.at, event.plate, event.evidence
+    effects: list[Effect] = []
+    if plate:
+        lane = replace(lane, seen=Vehicle(plate=plate, at=at, direction=event.direction, evidence=evidence))
+        effects.append(CheckPlate(plate=plate, at=at, captured_at=at, evidence=evidence))
+    if event.forged:
+        # Still checked, for the block list; `_allowed` opens nothing for it.
+        lane = replace(lane, forged_at=at)
+        return lane, [RaiseAlert(code="plate_forged", at=at, subject=plate, evidence=evidence), *effects]
+    if evidence and (not plate or limit(device, PARAMS, "second_opinion")):
+        until = at + seconds(device, PARAMS, "plate_answer_s")
+        effects.append(ReadPlate(evidence=evidence, captured_at=at, not_after=until, camera_plate=plate))
+    return lane, effects
+
+
+def _read(lane: Barrier, event: PlateRead) -> Step[Barrier]:
+    if event.camera_plate:
+        differs = event.camera_plate != event.plate
+        return lane, [RecordPoint(metric="plate_disagreement", value=1, at=event.at)] if differs else []
+    if lane.seen is None or lane.seen.at <= event.captured_at:
+        lane = replace(lane, seen=Vehicle(plate=event.plate, at=event.captured_at, evidence=event.evidence))
+    check = CheckPlate(plate=event.plate, at=event.at, captured_at=event.captured_at, evidence=event.evidence)
+    return lane, [check]
+
+
+def _allowed(lane: Barrier, event: PlateChecked, device: Device) -> Step[Barrier]:
+    """Open, once for one vehicle, and only while it must still be standing there."""
+    not_after = min(event.captured_at, event.at) + seconds(device, PARAMS, "open_within_s")
+    if event.at > not_after or event.captured_at == lane.forged_at:
+        return lane, []
+    if event.plate == lane.opened_for and lane.opened_for_at is not None:
+        again = abs(event.at - lane.opened_for_at) > seconds(device, PARAMS, "same_plate_s")
+        if not again:
+            return lane, []
+    vehicle = lane.seen
+    if vehicle is None or vehicle.plate != event.plate:
+        vehicle = Vehicle(plate=event.plate, at=event.captured_at, evidence=event.evidence)
+    others = tuple(other for other in lane.waiting if other.plate != event.plate)
+    waiting = (*others, vehicle)[-MAX_WAITING:]
+    lane = replace(lane, opened_for=event.plate, opened_for_at=event.at, waiting=waiting)
+    return lane, [OpenPassage(not_after=not_after, method=Method.PLATE, vehicle=event.vehicle)]
+
+
+def _opened(lane: Barrier, at: datetime, device: Device) -> Barrier:
+    if lane.opened_at is not None:
+        return lane
+    waiting = lane.waiting
+    if not waiting and lane.seen is not None and at - lane.seen.at <= seconds(device, PARAMS, "plate_recent_s"):
+        waiting = (lane.seen,)  # opened by hand or by the device itself, for the one who stands there
+    return replace(lane, opened_at=at, free_at=at, told=(), waiting=waiting)
+
+
+def _closed(lane: Barrier, at: datetime, device: Device) -> Step[Barrier]:
+    effects: list[Effect] = [ClearAlert(code=code, at=at) for code in lane.told]
+    if lane.opened_at is not None and not limit(device, PARAMS, "has_loop"):
+        for _ in lane.waiting:
+            lane, passed = _passed(lane, at, device)
+            effects += passed
+    lane = replace(lane, opened_at=None, free_at=None, told=(), waiting=(), opened_for="", opened_for_at=None)
+    return lane, effects
+
+
+def _loop(lane: Barrier, event: LoopChanged, device: Device) -> Step[Barrier]:
+    others = tuple(loop for loop in lane.occupied if loop != event.loop)
+    if event.occupied:
+        return replace(lane, occupied=(*others, event.loop)[-MAX_WAITING:]), []
+    left = event.loop in lane.occupied and not others
+    lane = replace(lane, occupied=others, free_at=event.at if left else lane.free_at)
+    return _passed(lane, event.at, device) if left and lane.opened_at is not None else (lane, [])
+
+
+def _passed(lane: Barrier, at: datetime, device: Device) -> Step[Barrier]:
+    """The first one waiting has gone through; said once, and not at all where the device says it."""
+    if not lane.waiting:
+        return lane, []
+    first = lane.waiting[0]
+    seen = None if lane.seen is not None and lane.seen.plate == first.plate else lane.seen
+    lane = replace(lane, waiting=lane.waiting[1:], seen=seen)
+    if lane.passes_itself or at - first.at > seconds(device, PARAMS, "plate_recent_s"):
+        return lane, []
+    known = device.direction in (Direction.IN, Direction.OUT)
+    direction = Direction(device.direction) if known else first.direction
+    passed = VehiclePassed(at=at, direction=direction, plate=first.plate, evidence=first.evidence)
+    return replace(lane, reported_at=at), [Report(event=passed)]
+
+
+def _too_long(lane: Barrier, device: Device) -> list[tuple[datetime, str]]:
+    """When which too-long-open alert is due."""
+    if lane.opened_at is None:
+        return []
+    due = []
+    if (stuck := seconds(device, PARAMS, "stuck_open_s")) and STUCK_OPEN not in lane.told:
+        due.append((lane.opened_at + stuck, STUCK_OPEN))
+    not_closing = seconds(device, PARAMS, "not_closing_s")
+    if not_closing and not lane.occupied and NOT_CLOSING not in lane.told:
+        due.append((max(lane.opened_at, lane.free_at or lane.opened_at) + not_closing, NOT_CLOSING))
+    return due
+
+
+def _forged_over(lane: Barrier, device: Device) -> datetime | None:
+    return lane.forged_at + seconds(device, PARAMS, "forged_clear_s") if lane.forged_at is not None else None
+
+
+def _tick(lane: Barrier, at: datetime, device: Device) -> Step[Barrier]:
+    effects: list[Effect] = []
+    for due, code in sorted(_too_long(lane, device)):
+        if at >= due:
+            told, raised = switched(lane.told, code, due, holds=True)
+            lane = replace(lane, told=told)
+            effects += raised
+    if (over := _forged_over(lane, device)) and at >= over:
+        lane = replace(lane, forged_at=None)
+        effects.append(ClearAlert(code="plate_forged", at=over))
+    return lane, effects
+
+
+def deadline(lane: Barrier, device: Device) -> datetime | None:
+    """When the arm has been open too long, or a forged plate counts as gone."""
+    return earliest(*(due for due, _ in _too_long(lane, device)), _forged_over(lane, device))
+
+
+BARRIER = DeviceKind(name="barrier", initial=Barrier(), decide=decide, deadline=deadline, params=PARAMS)

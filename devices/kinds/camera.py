@@ -1,0 +1,123 @@
+"""A camera that watches zones: something that stays too long raises an alert, a spoilt picture does too.
+
+away --seen in a zone--> present --dwell_s--> intrusion (alert) --last one left or lost--> away (alert cleared)
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from devices.effects import ClearAlert, Effect, RaiseAlert
+from devices.events import CameraHealthChanged, Event, ObjectDetected, TamperDetected, Ticked
+from devices.kinds.common import Params, Raised, either, seconds, tampered
+from devices.model import Device, DeviceKind, Step
+
+PARAMS: Params = {
+    "dwell_s": (60, "in a zone longer than this is an intrusion, s; 0: zones are not watched"),
+    "track_lost_s": (3600, "a track without a word for this long has left unseen, s"),
+}
+MAX_TRACKS = 64
+
+
+class Track(Struct, frozen=True, kw_only=True):
+    """One object in a zone, from `since` to `last` (UTC) as far as we know."""
+
+    zone: str
+    track: str
+    label: str
+    since: datetime
+    last: datetime
+    confidence: float
+    evidence: str = ""
+
+
+class Camera(Struct, frozen=True, kw_only=True):
+    """`tracks`: what is in the zones, oldest first, at most `MAX_TRACKS`. `raised`: zones with an alert."""
+
+    tracks: tuple[Track, ...] = ()
+    raised: Raised = ()
+
+
+def decide(camera: Camera, event: Event, device: Device) -> Step[Camera]:
+    """See the table at the top; `deadline` says when it wants `Ticked`."""
+    match event:
+        case ObjectDetected(zone=zone) if zone and seconds(device, PARAMS, "dwell_s"):
+            return _detected(camera, event)
+        case CameraHealthChanged(fault=fault, active=active, at=at, evidence=evidence):
+            return camera, [either(f"camera_{fault}", at, active=active, evidence=evidence)]
+        case TamperDetected():
+            return camera, tampered(event)
+        case Ticked(at=at):
+            return _tick(camera, at, device)
+    return camera, []
+
+
+def _detected(camera: Camera, event: ObjectDetected) -> Step[Camera]:
+    key = (event.zone, event.track)
+    if not event.present:
+        return _kept(camera, tuple(t for t in camera.tracks if (t.zone, t.track) != key), event.at)
+    known = next((t for t in camera.tracks if (t.zone, t.track) == key), None)
+    if known is not None:
+        again = replace(known, last=max(known.last, event.at), evidence=event.evidence or known.evidence)
+        return replace(camera, tracks=tuple(again if t is known else t for t in camera.tracks)), []
+    new = Track(
+        zone=event.zone,
+        track=event.track,
+        label=event.label,
+        since=event.at,
+        last=event.at,
+        confidence=event.confidence,
+        evidence=event.evidence,
+    )
+    return _kept(camera, (*camera.tracks, new)[-MAX_TRACKS:], event.at)
+
+
+def _kept(camera: Camera, tracks: tuple[Track, ...], at: datetime) -> Step[Camera]:
+    """Only these tracks are left; the alert of a zone that became empty is over."""
+    zones = {t.zone for t in tracks}
+    empty = [zone for zone in camera.raised if zone not in zones]
+    raised = tuple(zone for zone in camera.raised if zone in zones)
+    cleared: list[Effect] = [ClearAlert(code="zone_intrusion", at=at, instance=zone) for zone in empty]
+    return replace(camera, tracks=tracks, raised=raised), cleared
+
+
+def _due(camera: Camera, device: Device) -> list[tuple[datetime, Track]]:
+    """When which track has stayed too long, in zones without an alert."""
+    dwell = seconds(device, PARAMS, "dwell_s")
+    return [(t.since + dwell, t) for t in camera.tracks if dwell and t.zone not in camera.raised]
+
+
+def _lost_at(track: Track, device: Device) -> datetime:
+    """Never before its dwell alert is due: an object that says nothing between coming and going is still there."""
+    return track.last + max(seconds(device, PARAMS, "track_lost_s"), seconds(device, PARAMS, "dwell_s"))
+
+
+def _tick(camera: Camera, at: datetime, device: Device) -> Step[Camera]:
+    effects: list[Effect] = []
+    for due, track in sorted(_due(camera, device), key=lambda found: found[0]):
+        if at >= due and track.zone not in camera.raised:
+            camera = replace(camera, raised=(*camera.raised, track.zone))
+            effects.append(
+                RaiseAlert(
+                    code="zone_intrusion",
+                    at=due,
+                    instance=track.zone,
+                    confidence=track.confidence,
+                    evidence=track.evidence,
+                    detail={"label": track.label, "dwell_s": seconds(device, PARAMS, "dwell_s").total_seconds()},
+                )
+            )
+    camera, cleared = _kept(camera, tuple(t for t in camera.tracks if at < _lost_at(t, device)), at)
+    return camera, effects + cleared
+
+
+def deadline(camera: Camera, device: Device) -> datetime | None:
+    """When something has stayed too long, or counts as lost."""
+    times = [due for due, _ in _due(camera, device)] + [_lost_at(t, device) for t in camera.tracks]
+    return min(times, default=None)
+
+
+CAMERA = DeviceKind(name="camera", initial=Camera(), decide=decide, deadline=deadline, params=PARAMS)
