@@ -1,0 +1,204 @@
+"""Bearer tokens: `linli_<id>_<secret>`. Only a hash of the secret is kept; scopes say what a token may do.
+
+The secret has 256 random bits, so a plain SHA-256 of it is as strong as a slow password hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import sqlite3
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import Depends, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+from msgspec import Struct
+
+from api.errors import ApiError
+from api.facade import TheGateway
+from gateway.store import Store, us, when
+
+SCOPES: dict[str, str] = {
+    "alerts:read": "see alerts and their feed",
+    "alerts:write": "acknowledge, shelve and close alerts, and report work on them",
+    "devices:read": "see devices and their state",
+    "devices:write": "register, change and remove devices",
+    "commands:write": "open doors and barriers, dim lamps",
+    "people:read": "see who residents are",
+    "people:write": "enrol residents and forget them",
+    "vehicles:read": "see registered vehicles",
+    "vehicles:write": "register and import vehicles",
+    "places:write": "change communities, grids and buildings",
+    "subscriptions:write": "manage webhook subscriptions",
+    "evidence:read": "see captured pictures",
+    "metrics:read": "read the gateway's metrics",
+}
+ROLES: dict[str, tuple[str, ...]] = {
+    "desk": (
+        "alerts:read",
+        "alerts:write",
+        "devices:read",
+        "commands:write",
+        "people:read",
+        "vehicles:read",
+        "evidence:read",
+    ),
+    "backend": ("alerts:read", "alerts:write", "devices:read", "subscriptions:write"),
+    "admin": tuple(SCOPES),
+}
+"""What a role may do: the security desk, a governance backend, the property company's administrator."""
+
+_TOKEN = re.compile(r"^linli_([0-9a-f]{12})_([0-9a-f]{64})$")
+
+
+class Token(Struct, frozen=True, kw_only=True):
+    """A token as it is kept: without its secret."""
+
+    id: str
+    name: str
+    scopes: frozenset[str]
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+    def valid(self, now: datetime) -> bool:
+        """Neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+def create_token(
+    store: Store, *, name: str, scopes: Iterable[str], now: datetime, days: float | None = None
+) -> tuple[Token, str]:
+    """A new token and, this once, its text.
+
+    :raises ValueError: a scope is unknown, or the name is empty.
+    """
+    wanted = frozenset(scopes)
+    if unknown := wanted - SCOPES.keys():
+        raise ValueError(f"there is no scope {', '.join(sorted(unknown))}; there are {', '.join(SCOPES)}")
+    if not name.strip():
+        raise ValueError("a token needs a name: it stands in the record of what is done with it")
+    token = Token(
+        id=secrets.token_hex(6),
+        name=name.strip(),
+        scopes=wanted,
+        created_at=now,
+        expires_at=now + timedelta(days=days) if days is not None else None,
+    )
+    secret = secrets.token_hex(32)
+    expires = us(token.expires_at) if token.expires_at else None
+    with store.write() as db:
+        db.execute(
+            "INSERT INTO tokens VALUES(?, ?, ?, ?, ?, ?, NULL)",
+            (token.id, _hash(secret), token.name, json.dumps(sorted(wanted)), us(now), expires),
+        )
+    return token, f"linli_{token.id}_{secret}"
+
+
+def tokens(store: Store) -> list[Token]:
+    """Every token, oldest first."""
+    return [_token(row) for row in store.reader.execute("SELECT * FROM tokens ORDER BY created_at, id")]
+
+
+def revoke_token(store: Store, token_id: str, now: datetime) -> bool:
+    """End a token at once; says whether there is one with this id. Revoking twice keeps the first time."""
+    with store.write() as db:
+        done = db.execute("UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?", (us(now), token_id))
+        return done.rowcount == 1
+
+
+def authenticate(store: Store, text: str, now: datetime) -> Token | None:
+    """The token a caller presents, None when it is not one, or no longer."""
+    found = _TOKEN.match(text)
+    if found is None:
+        return None
+    row = store.reader.execute("SELECT * FROM tokens WHERE id = ?", (found.group(1),)).fetchone()
+    if row is None or not hmac.compare_digest(row["hash"], _hash(found.group(2))):
+        return None
+    token = _token(row)
+    return token if token.valid(now) else None
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _token(row: sqlite3.Row) -> Token:
+    return Token(
+        id=row["id"],
+        name=row["name"],
+        scopes=frozenset(json.loads(row["scopes"])),
+        created_at=when(row["created_at"]),
+        expires_at=when(row["expires_at"]) if row["expires_at"] is not None else None,
+        revoked_at=when(row["revoked_at"]) if row["revoked_at"] is not None else None,
+    )
+
+
+class Caller(Struct, frozen=True, kw_only=True):
+    """Who calls: their token, and its text for asking again whether it still holds (a long stream)."""
+
+    token: Token
+    text: str
+
+    @property
+    def name(self) -> str:
+        """The name that stands in the record."""
+        return self.token.name
+
+    def may(self, scope: str) -> bool:
+        """Whether the token has this scope."""
+        return scope in self.token.scopes
+
+
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="token", description="A token made with `linli token create`: linli_<id>_<secret>."
+)
+
+
+def authorize(
+    wanted: SecurityScopes,
+    gateway: TheGateway,
+    given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Caller:
+    """The caller, if the token is good and has the scopes the operation names; else a 401 or 403 problem."""
+    if given is None:
+        raise ApiError(
+            401, "send a token: Authorization: Bearer linli_...", headers={"WWW-Authenticate": 'Bearer realm="linli"'}
+        )
+    token = authenticate(gateway.store, given.credentials, datetime.now(UTC))
+    if token is None:
+        raise ApiError(
+            401,
+            "the token is unknown, expired or revoked",
+            headers={"WWW-Authenticate": 'Bearer realm="linli", error="invalid_token"'},
+        )
+    if missing := [scope for scope in wanted.scopes if scope not in token.scopes]:
+        raise ApiError(
+            403,
+            f"the token lacks the scope {' '.join(missing)}",
+            headers={
+                "WWW-Authenticate": f'Bearer realm="linli", error="insufficient_scope", scope="{" ".join(missing)}"'
+            },
+            more={"missing_scopes": missing},
+        )
+    return Caller(token=token, text=given.credentials)
+
+
+AnyToken = Annotated[Caller, Security(authorize)]
+AlertsRead = Annotated[Caller, Security(authorize, scopes=["alerts:read"])]
+AlertsWrite = Annotated[Caller, Security(authorize, scopes=["alerts:write"])]
+DevicesRead = Annotated[Caller, Security(authorize, scopes=["devices:read"])]
+DevicesWrite = Annotated[Caller, Security(authorize, scopes=["devices:write"])]
+CommandsWrite = Annotated[Caller, Security(authorize, scopes=["commands:write"])]
+PeopleRead = Annotated[Caller, Security(authorize, scopes=["people:read"])]
+PeopleWrite = Annotated[Caller, Security(authorize, scopes=["people:write"])]
+VehiclesRead = Annotated[Caller, Security(authorize, scopes=["vehicles:read"])]
+VehiclesWrite = Annotated[Caller, Security(authorize, scopes=["vehicles:write"])]
+PlacesWrite = Annotated[Caller, Security(authorize, scopes=["places:write"])]
+SubscriptionsWrite = Annotated[Caller, Security(authorize, scopes=["subscriptions:write"])]
+EvidenceRead = Annotated[Caller, Security(authorize, scopes=["evidence:read"])]

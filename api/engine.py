@@ -1,0 +1,28 @@
+"""Asking the engine: hand it an action, wait for its answer, and say so if none comes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TypeVar
+
+from api.errors import ApiError
+from api.facade import Gateway
+from gateway.actions import Action
+
+ANSWER_WITHIN_S = 10.0
+T = TypeVar("T")
+
+
+async def ask(gateway: Gateway, action: Action, kind: type[T]) -> T:
+    """The engine's answer, of the type it promises for this action.
+
+    :raises ApiError: 503, no answer in time; it may still be carried out. The engine's own errors pass.
+    """
+    try:
+        done = await asyncio.wait_for(asyncio.wrap_future(gateway.submit(action)), ANSWER_WITHIN_S)
+    except TimeoutError as error:
+        detail = "the gateway does not answer just now; it may still do what was asked. See /health"
+        raise ApiError(503, detail, headers={"Retry-After": "5"}) from error
+    if not isinstance(done, kind):
+        raise TypeError(f"the engine answered {type(done).__name__}")
+    return done

@@ -1,0 +1,58 @@
+"""What the API needs of the running gateway (`gateway.runtime.Gateway` has it)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from datetime import datetime
+from typing import Annotated, Any, Protocol, cast
+
+from fastapi import Depends, Request
+
+from gateway.actions import Action
+from gateway.directory import Directory
+from gateway.enrolment import Looker
+from gateway.people import Photos
+from gateway.settings import Settings
+from gateway.store import Store
+from gateway.vault import Vault
+
+
+class Health(Protocol):
+    """Whether all is well; `problems` say in words what is not, and what to do."""
+
+    @property
+    def ok(self) -> bool: ...
+    @property
+    def problems(self) -> Sequence[str]: ...
+
+
+class Gateway(Protocol):
+    """The running gateway, as the API sees it. Everything may be called from any thread."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def store(self) -> Store: ...
+    @property
+    def vault(self) -> Vault: ...
+    @property
+    def directory(self) -> Directory: ...
+    @property
+    def evidence(self) -> Photos: ...
+    @property
+    def pool(self) -> Looker | None: ...
+    @property
+    def listeners(self) -> list[Callable[[], None]]: ...
+    def submit(self, action: Action) -> Future[Any]: ...
+    def health(self) -> Health: ...
+    def online(self, device_id: str) -> bool | None: ...
+    def last_seen(self, device_id: str) -> datetime | None: ...
+
+
+def the_gateway(request: Request) -> Gateway:
+    """The gateway this application was made for."""
+    return cast("Gateway", request.app.state.gateway)
+
+
+TheGateway = Annotated[Gateway, Depends(the_gateway)]

@@ -1,0 +1,139 @@
+"""Alerts: the list, one with its history, the feed by cursor, and what people and backends do with them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.concurrency import run_in_threadpool
+
+from api import schemas, views
+from api.auth import AlertsRead, AlertsWrite, Caller
+from api.engine import ask
+from api.errors import ApiError
+from api.facade import Gateway, TheGateway
+from devices.alerts import Alert
+from gateway.actions import AcknowledgeAlert, Action, DisposeAlert, NotFoundError, ShelveAlert, WorkOnAlert
+
+router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
+Limit = Annotated[int, Query(ge=1, le=500, description="Page size.")]
+Filter = Annotated[str | None, Query(max_length=64)]
+
+
+@router.get("", response_model_exclude_unset=True)
+def list_alerts(
+    gateway: TheGateway,
+    caller: AlertsRead,
+    *,
+    limit: Limit = 100,
+    after: Annotated[
+        int | None, Query(ge=0, description="Alerts changed after this sequence number, in order.")
+    ] = None,
+    before: Annotated[str | None, Query(max_length=100, description="`next` of the page before.")] = None,
+    open: Annotated[bool | None, Query(description="Only open, or only closed ones.")] = None,  # noqa: A002
+    severity: Annotated[int | None, Query(ge=1, le=3)] = None,
+    type: Filter = None,  # noqa: A002
+    device: Filter = None,
+    community: Filter = None,
+) -> schemas.AlertPage:
+    """Newest first, page by page with `before`. With `after`: by their latest change, oldest first. For a feed without
+    gaps take `/v1/alerts/changes`.
+    """
+    wanted: dict[str, Any] = {
+        "open = ?": open,
+        "severity = ?": severity,
+        "type = ?": type,
+        "device = ?": device,
+        "community = ?": community,
+    }
+    order = "raised_at DESC, id DESC"
+    if after is not None:
+        wanted["seq > ?"], order = after, "seq"
+    elif before is not None:
+        wanted["(raised_at, id) < (?, ?)"] = _cursor(before)
+    given = {term: value for term, value in wanted.items() if value is not None}
+    values = [part for value in given.values() for part in (value if isinstance(value, tuple) else (value,))]
+    where = f"WHERE {' AND '.join(given)}" if given else ""
+    sql = f"SELECT id, raised_at, seq, body FROM alerts {where} ORDER BY {order} LIMIT ?"  # noqa: S608 - terms are ours
+    rows = gateway.store.reader.execute(sql, (*values, limit + 1)).fetchall()
+    more, rows = len(rows) > limit, rows[:limit]
+    last = rows[-1] if rows else None
+    cursor = None
+    if last is not None and (more or after is not None):
+        cursor = str(last["seq"]) if after is not None else f"{last['raised_at']}_{last['id']}"
+    items = [views.alert_view(views.read_alert(row["body"]), gateway, caller) for row in rows]
+    return schemas.AlertPage(items=items, next=cursor)
+
+
+def _cursor(before: str) -> tuple[int, str]:
+    raised_at, _, alert = before.partition("_")
+    if not raised_at.lstrip("-").isascii() or not raised_at.lstrip("-").isdigit() or len(raised_at) > 18:
+        raise ApiError(422, "before: not a cursor; give the `next` of the page before")
+    return int(raised_at), alert
+
+
+@router.get("/changes", response_model_exclude_unset=True)
+def list_alert_changes(
+    gateway: TheGateway,
+    caller: AlertsRead,
+    after: Annotated[int, Query(ge=0, le=2**62, description="`next` of the page before; 0: from the start.")] = 0,
+    limit: Limit = 100,
+) -> schemas.ChangePage:
+    """Every change of every alert in order, without a gap: for backends that pull."""
+    rows = gateway.store.reader.execute(
+        "SELECT * FROM alert_changes WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
+    ).fetchall()
+    items = [views.change_view(row, gateway, caller) for row in rows]
+    return schemas.ChangePage(items=items, next=items[-1].seq if items else after)
+
+
+@router.get("/{alert_id}", response_model_exclude_unset=True)
+def get_alert(alert_id: str, gateway: TheGateway, caller: AlertsRead) -> schemas.AlertWithHistory:
+    """One alert with its whole history."""
+    reader = gateway.store.reader
+    row = reader.execute("SELECT body FROM alerts WHERE id = ?", (alert_id,)).fetchone()
+    if row is None:
+        raise NotFoundError(f"there is no alert {alert_id}")
+    changes = reader.execute("SELECT * FROM alert_changes WHERE alert = ? ORDER BY seq", (alert_id,)).fetchall()
+    fields = views.alert_fields(views.read_alert(row["body"]), gateway, caller)
+    return schemas.AlertWithHistory(**fields, history=[views.history_entry(change) for change in changes])
+
+
+@router.post("/{alert_id}/acknowledge", response_model_exclude_unset=True)
+async def acknowledge_alert(
+    alert_id: str, body: schemas.Acknowledge, gateway: TheGateway, caller: AlertsWrite
+) -> schemas.AlertView:
+    """Somebody has seen it. Again changes nothing; the first one stands."""
+    return await _done(AcknowledgeAlert(by=caller.name, alert=alert_id, reason=body.reason), gateway, caller)
+
+
+@router.post("/{alert_id}/dispose", response_model_exclude_unset=True)
+async def dispose_alert(
+    alert_id: str, body: schemas.Dispose, gateway: TheGateway, caller: AlertsWrite
+) -> schemas.AlertView:
+    """Say what it was, and so close it."""
+    action = DisposeAlert(by=caller.name, alert=alert_id, disposition=body.disposition, reason=body.reason)
+    return await _done(action, gateway, caller)
+
+
+@router.post("/{alert_id}/shelve", response_model_exclude_unset=True)
+async def shelve_alert(
+    alert_id: str, body: schemas.Shelve, gateway: TheGateway, caller: AlertsWrite
+) -> schemas.AlertView:
+    """Put it aside for a while; never a P1."""
+    action = ShelveAlert(by=caller.name, alert=alert_id, until=body.until, reason=body.reason)
+    return await _done(action, gateway, caller)
+
+
+@router.post("/{alert_id}/work", response_model_exclude_unset=True)
+async def report_work_on_alert(
+    alert_id: str, body: schemas.WorkUpdate, gateway: TheGateway, caller: AlertsWrite
+) -> schemas.AlertView:
+    """The backend tells where it stands. Idempotent; a step back is ignored."""
+    action = WorkOnAlert(by=caller.name, alert=alert_id, work=body.work, assignee=body.assignee, reason=body.reason)
+    return await _done(action, gateway, caller)
+
+
+async def _done(action: Action, gateway: Gateway, caller: Caller) -> schemas.AlertView:
+    alert = await ask(gateway, action, Alert)
+    return await run_in_threadpool(views.alert_view, alert, gateway, caller)

@@ -1,0 +1,171 @@
+"""Devices, and the commands they are sent."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response, status
+from fastapi.concurrency import run_in_threadpool
+
+from api import schemas, views
+from api.auth import CommandsWrite, DevicesRead, DevicesWrite
+from api.engine import ask
+from api.errors import ApiError
+from api.facade import Gateway, TheGateway
+from devices import registry
+from devices.commands import CommandRecord
+from devices.effects import CloseBarrier, Command, OpenPassage, SetLamp
+from devices.model import Device, Protocol
+from gateway.actions import NotFoundError, RefusedError, ReloadDirectory, SendCommand
+
+router = APIRouter(prefix="/v1", tags=["devices"])
+LOOK_EVERY_S = 0.1
+NOT_AFTER_AT_MOST = timedelta(minutes=1)
+
+
+@cache
+def _protocols() -> dict[str, Protocol]:
+    return registry.protocols()
+
+
+def _view(device: Device, gateway: Gateway) -> schemas.DeviceView:
+    row = gateway.store.reader.execute("SELECT body FROM states WHERE name = ?", (f"device:{device.id}",)).fetchone()
+    return views.device_view(device, gateway, _protocols(), row["body"] if row else None)
+
+
+def _device(device_id: str, gateway: Gateway) -> Device:
+    device = gateway.directory.device(device_id)
+    if device is None:
+        raise NotFoundError(f"there is no device {device_id}")
+    return device
+
+
+@router.get("/devices")
+def list_devices(gateway: TheGateway, _: DevicesRead) -> schemas.DeviceList:
+    """Every device, by id."""
+    rows = gateway.store.reader.execute("SELECT name, body FROM states WHERE name >= 'device:' AND name < 'device;'")
+    states = {row["name"].removeprefix("device:"): row["body"] for row in rows}
+    return schemas.DeviceList(
+        items=[
+            views.device_view(device, gateway, _protocols(), states.get(device.id))
+            for device in gateway.directory.devices()
+        ]
+    )
+
+
+@router.get("/devices/{device_id}")
+def get_device(device_id: str, gateway: TheGateway, _: DevicesRead) -> schemas.DeviceView:
+    """One device."""
+    return _view(_device(device_id, gateway), gateway)
+
+
+@router.post("/devices", status_code=status.HTTP_201_CREATED)
+async def add_device(body: schemas.DeviceNew, gateway: TheGateway, caller: DevicesWrite) -> schemas.DeviceView:
+    """Register a new device."""
+    await run_in_threadpool(gateway.directory.put_device, Device(**body.model_dump()), new=True)
+    await ask(gateway, ReloadDirectory(by=caller.name), int)
+    return await run_in_threadpool(get_device, body.id, gateway, caller)
+
+
+@router.put("/devices/{device_id}", responses={201: {"model": schemas.DeviceView, "description": "It is new."}})
+async def put_device(
+    device_id: str, body: schemas.DeviceBody, gateway: TheGateway, caller: DevicesWrite, response: Response
+) -> schemas.DeviceView:
+    """Register or change a device."""
+    device = Device(id=device_id, **body.model_dump())
+    if await run_in_threadpool(gateway.directory.put_device, device):
+        response.status_code = status.HTTP_201_CREATED
+    await ask(gateway, ReloadDirectory(by=caller.name), int)
+    return await run_in_threadpool(get_device, device_id, gateway, caller)
+
+
+@router.delete("/devices/{device_id}", status_code=status.HTTP_204_NO_CONTENT)
+async def remove_device(device_id: str, gateway: TheGateway, caller: DevicesWrite) -> None:
+    """Forget a device; its alerts and its record stay."""
+    await run_in_threadpool(gateway.directory.remove_device, device_id)
+    await ask(gateway, ReloadDirectory(by=caller.name), int)
+
+
+@router.post(
+    "/devices/{device_id}/commands",
+    status_code=status.HTTP_202_ACCEPTED,
+    tags=["commands"],
+    responses={200: {"model": schemas.CommandView, "description": "It is finished, one way or the other."}},
+)
+async def send_command(
+    device_id: str,
+    body: schemas.CommandBody,
+    gateway: TheGateway,
+    caller: CommandsWrite,
+    response: Response,
+    *,
+    idempotency_key: Annotated[
+        str | None, Header(min_length=1, max_length=128, description="The same key is the same command: sent once.")
+    ] = None,
+    wait: Annotated[float, Query(ge=0, le=10, description="Seconds to wait for the end of it.")] = 0,
+) -> schemas.CommandView:
+    """Tell a device to do something, once, before `not_after` or never. It is done only when the device says so."""
+    command = _command(body, _device(device_id, gateway), gateway)
+    key = f"{caller.token.id}:{idempotency_key}" if idempotency_key else ""
+    record = await ask(gateway, SendCommand(by=caller.name, command=command, idempotency_key=key), CommandRecord)
+    if (record.device, record.type) != (device_id, body.type) or record.level_pct != body.level_pct:
+        raise ApiError(409, "this Idempotency-Key was used for another command")
+    until = time.monotonic() + wait
+    while not record.status.final and time.monotonic() < until:
+        await asyncio.sleep(LOOK_EVERY_S)
+        record = await run_in_threadpool(_record, record.id, gateway)
+    if record.status.final:
+        response.status_code = status.HTTP_200_OK
+    return views.command_view(record)
+
+
+def _command(body: schemas.CommandBody, device: Device, gateway: Gateway) -> Command:
+    now = datetime.now(UTC)
+    not_after = body.not_after or now + timedelta(seconds=gateway.settings.limits.command_s)
+    if not now < not_after <= now + NOT_AFTER_AT_MOST:
+        raise ApiError(422, "not_after: within the next minute")
+    if (body.level_pct is not None) != (body.type == "set_lamp"):
+        raise ApiError(422, "level_pct: belongs to set_lamp, and to it only")
+    command: Command
+    if body.type == "open_passage":
+        command = OpenPassage(not_after=not_after, device=device.id)
+    elif body.type == "close_barrier":
+        command = CloseBarrier(not_after=not_after, device=device.id)
+    else:
+        command = SetLamp(not_after=not_after, device=device.id, level_pct=body.level_pct or 0.0)
+    protocol = _protocols().get(device.protocol)
+    if protocol is None or type(command) not in protocol.commands:
+        raise RefusedError(f"the protocol {device.protocol} of {device.id} has no command {body.type}")
+    return command
+
+
+def _record(command_id: str, gateway: Gateway) -> CommandRecord:
+    row = gateway.store.reader.execute("SELECT body FROM commands WHERE id = ?", (command_id,)).fetchone()
+    if row is None:
+        raise NotFoundError(f"there is no command {command_id}")
+    return views.read_command(row["body"])
+
+
+@router.get("/commands", tags=["commands"])
+def list_commands(
+    gateway: TheGateway,
+    _: DevicesRead,
+    device: Annotated[str | None, Query(max_length=64)] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> schemas.CommandList:
+    """Newest first."""
+    rows = gateway.store.reader.execute(
+        "SELECT body FROM commands WHERE ?1 IS NULL OR device = ?1 ORDER BY requested_at DESC, id LIMIT ?2",
+        (device, limit),
+    ).fetchall()
+    return schemas.CommandList(items=[views.command_view(views.read_command(row["body"])) for row in rows])
+
+
+@router.get("/commands/{command_id}", tags=["commands"])
+def get_command(command_id: str, gateway: TheGateway, _: DevicesRead) -> schemas.CommandView:
+    """One command as it stands."""
+    return views.command_view(_record(command_id, gateway))

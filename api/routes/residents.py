@@ -1,0 +1,136 @@
+"""Residents: enrolled with their consent, shown to who may see people, forgotten on withdrawal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Response, UploadFile, status
+from fastapi.concurrency import run_in_threadpool
+from pydantic import AwareDatetime
+
+from api import schemas, views
+from api.auth import PeopleRead, PeopleWrite
+from api.errors import ApiError
+from api.facade import Gateway, TheGateway
+from gateway.actions import NotFoundError
+from gateway.enrolment import MAX_PHOTO, MAX_PHOTOS, face_or_reason, look, media, refusal_of_file
+from gateway.people import Enrolment, Face, Resident
+
+router = APIRouter(prefix="/v1", tags=["residents"])
+Short = Annotated[str, Form(max_length=64)]
+
+
+def _view(resident: Resident) -> schemas.ResidentView:
+    return schemas.ResidentView(**views.resident_fields(resident))
+
+
+@router.get("/residents")
+def list_residents(gateway: TheGateway, _: PeopleRead) -> schemas.ResidentList:
+    """Every resident, newest first."""
+    return schemas.ResidentList(items=[_view(resident) for resident in gateway.directory.people()])
+
+
+@router.get("/residents/{person}")
+def get_resident(person: str, gateway: TheGateway, _: PeopleRead) -> schemas.ResidentView:
+    """One resident."""
+    return _view(gateway.directory.residents.get(person))
+
+
+@router.post("/residents", status_code=status.HTTP_201_CREATED)
+async def enrol_resident(
+    gateway: TheGateway,
+    caller: PeopleWrite,
+    *,
+    name: Annotated[str, Form(min_length=1, max_length=64)],
+    consent_scope: Annotated[str, Form(description='"estate" or "building:<building>"', max_length=80)],
+    consent_until: Annotated[AwareDatetime, Form(description="When the consent ends.")],
+    building: Short = "",
+    recorded_by: Annotated[
+        str, Form(max_length=64, description="Who took the consent down; empty: the token's name.")
+    ] = "",
+    cards: Annotated[list[str], Form(max_length=20, description="Card numbers; once each, or with commas.")] = [],  # noqa: B006
+    photos: Annotated[list[UploadFile], File(description="JPEG or PNG, up to 8 MB each, up to 5.")] = [],  # noqa: B006
+    id: Annotated[str, Form(max_length=64, description="Empty: one is made.")] = "",  # noqa: A002
+) -> schemas.Enrolled:
+    """Enrol a resident with photos, cards or both. Each photo that cannot be used is named with the reason."""
+    faces, refused = await _faces(gateway, photos)
+    numbers = [number.strip() for card in cards for number in card.split(",") if number.strip()]
+    if not faces and not numbers:
+        more = {"refused": [photo.model_dump() for photo in refused]}
+        reasons = "; ".join(f"photo {photo.photo + 1}: {photo.reason}" for photo in refused)
+        raise ApiError(422, reasons or "a resident needs a good photo or a card", more=more)
+    new = Enrolment(
+        name=name.strip(),
+        building=building.strip(),
+        scope=consent_scope,
+        until=consent_until,
+        recorded_by=recorded_by or caller.name,
+        faces=faces,
+        cards=numbers,
+        id=id,
+    )
+    resident = await run_in_threadpool(gateway.directory.enrol, new, gateway.evidence, datetime.now(UTC))
+    return schemas.Enrolled(**views.resident_fields(resident), refused=refused)
+
+
+async def _faces(gateway: Gateway, photos: Sequence[UploadFile]) -> tuple[list[Face], list[schemas.RefusedPhoto]]:
+    """The good faces, and what is wrong with the other photos."""
+    if len(photos) > MAX_PHOTOS:
+        raise ApiError(422, f"photos: at most {MAX_PHOTOS}")
+    if photos and gateway.pool is None:
+        raise ApiError(503, "faces are switched off: set faces.workers to 1 or more in the settings and restart")
+    images = [await photo.read(MAX_PHOTO + 1) for photo in photos]
+    faces: list[Face] = []
+    refused: list[schemas.RefusedPhoto] = []
+    looks = [
+        asyncio.wrap_future(look(gateway.pool, image)) if gateway.pool and not refusal_of_file(image) else None
+        for image in images
+    ]
+    for number, (image, coming) in enumerate(zip(images, looks, strict=True)):
+        if coming is None:
+            found: Face | str = refusal_of_file(image)
+        else:
+            found = face_or_reason(await coming, image, faces[0] if faces else None)
+        if isinstance(found, Face):
+            faces.append(found)
+        else:
+            refused.append(schemas.RefusedPhoto(photo=number, reason=found))
+    return faces, refused
+
+
+@router.put("/residents/{person}/consent")
+def renew_consent(
+    person: str, body: schemas.ConsentBody, gateway: TheGateway, caller: PeopleWrite
+) -> schemas.ResidentView:
+    """A new consent in place of the old one."""
+    resident = gateway.directory.residents.renew(
+        person,
+        scope=body.scope,
+        until=body.until,
+        recorded_by=body.recorded_by or caller.name,
+        now=datetime.now(UTC),
+    )
+    return _view(resident)
+
+
+@router.delete("/residents/{person}")
+def forget_resident(person: str, gateway: TheGateway, _: PeopleWrite) -> schemas.ReceiptView:
+    """Withdrawal of consent: everything about the person is gone when this returns, and the receipt says so."""
+    receipt = gateway.directory.withdraw(person, gateway.evidence, datetime.now(UTC))
+    return schemas.ReceiptView(**{name: getattr(receipt, name) for name in receipt.__struct_fields__})
+
+
+@router.get(
+    "/people/{person}/photo",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}, "image/png": {}}, "description": "The first enrolled photo."}},
+)
+def get_photo(person: str, gateway: TheGateway, _: PeopleRead) -> Response:
+    """The photo a resident was enrolled with."""
+    image = gateway.directory.residents.photo(person, gateway.evidence)
+    if image is None:
+        raise NotFoundError(f"there is no photo of {person}")
+    return Response(image, media_type=media(image) or "application/octet-stream")

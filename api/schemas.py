@@ -1,0 +1,342 @@
+"""The shapes of the API, with what each field means: OpenAPI is made from them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from devices.alerts import Condition, Disposition, Work
+from devices.commands import CommandStatus
+from devices.events import Listing
+
+Reason = Annotated[str, Field(min_length=1, max_length=500, description="Why, in words: it stands in the record.")]
+Text = Annotated[str, Field(max_length=128)]
+Id = Annotated[str, Field(max_length=64)]
+Utc = Annotated[datetime, Field(description="UTC")]
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457). A refused photo, a missing scope or a wrong field add members of their own."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(examples=["Forbidden"])
+    status: int = Field(examples=[403])
+    detail: str = Field(description="In words.", examples=["the token lacks the scope commands:write"])
+    instance: str = Field(examples=["/v1/devices/gate-3/commands"])
+
+
+class Words(Shape):
+    zh: str = Field(examples=["门被强行打开"])
+    en: str = Field(examples=["Door forced open"])
+
+
+class Acknowledged(Shape):
+    at: Utc
+    by: str = Field(description="Name of the token.")
+    reason: str
+
+
+class IdentifiedPerson(Shape):
+    """Whom the alert is about; with the scope people:read only."""
+
+    person: str = Field(examples=["res_4f0c2a9d1b7e3358"])
+    name: str
+    distance: float | None = Field(description="L2 distance of the face to the nearest template; lower is closer.")
+    threshold: float | None = Field(description="The distance below which a face counts as identified.")
+    photo: str = Field(description="Path of the enrolled photo.")
+
+
+class AlertView(Shape):
+    """An alert as it stands. Closed (not `open`) when it is cleared, acknowledged and has a disposition."""
+
+    id: str
+    key: str = Field(description="Its identity: at most one alert of a key is open.")
+    type: str = Field(examples=["door_forced"])
+    severity: int = Field(description="1 life or intrusion, 2 access blocked or hazard, 3 maintenance.", ge=1, le=3)
+    title: Words
+    advice: Words = Field(description="What to do.")
+    condition: Condition
+    open: bool
+    acknowledged: Acknowledged | None
+    disposition: Disposition | None
+    shelved_until: Utc | None
+    suppressed_by: str | None = Field(description="Id of the alert that explains this one.")
+    work: Work
+    assignee: str
+    community: str
+    grid: str
+    building: str
+    device: str
+    device_name: str
+    first_seen: Utc
+    last_seen: Utc
+    raised_at: Utc
+    cleared_at: Utc | None
+    count: int
+    confidence: float
+    evidence: str | None = Field(description="Path of the picture; needs the scope evidence:read; it expires.")
+    six_zero: str = Field(examples=["零发案"])
+    service: str = Field(examples=["security.door"])
+    late: bool = Field(description="It was reported long after it happened.")
+    test: bool
+    detail: dict[str, Any] = Field(description="Small facts with their units in their names, nothing personal.")
+    subject: str = Field(default="", description="Plate or person; present with the scope people:read only.")
+    identified: IdentifiedPerson | None = Field(default=None, description="With the scope people:read only.")
+
+
+class HistoryEntry(Shape):
+    seq: int
+    change: str = Field(description="raised, repeated, reopened, cleared, acknowledged, disposed, shelved, work, ...")
+    actor: str
+    reason: str
+    at: Utc
+
+
+class AlertWithHistory(AlertView):
+    history: list[HistoryEntry]
+
+
+class AlertPage(Shape):
+    items: list[AlertView]
+    next: str | None = Field(description="Give it as `before` (or as `after`, if you came with `after`) for more.")
+
+
+class AlertChangeView(HistoryEntry):
+    alert: AlertView
+
+
+class ChangePage(Shape):
+    items: list[AlertChangeView]
+    next: int = Field(description="Give it as `after` to go on; the same as you gave when there is nothing new.")
+
+
+class Acknowledge(Shape):
+    reason: Reason
+
+
+class Dispose(Shape):
+    disposition: Disposition
+    reason: Reason
+
+
+class Shelve(Shape):
+    until: AwareDatetime = Field(description="At most 8 hours from now.", examples=["2026-05-01T18:00:00Z"])
+    reason: Reason
+
+
+class WorkUpdate(Shape):
+    work: Work
+    assignee: Text = ""
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
+class DeviceBody(Shape):
+    """A device without its id."""
+
+    kind: Text = Field(description="What it is.", examples=["face_gate"])
+    protocol: Text = Field(description="What it speaks.", examples=["native"])
+    address: Annotated[str, Field(min_length=1, max_length=128)] = Field(
+        description="Its name in its protocol.", examples=["GATE-0003"]
+    )
+    name: Text = ""
+    community: Text = Field(default="", description="Empty: the gateway's own.")
+    grid: Text = ""
+    building: Text = Field(default="", description="Empty: it serves the whole estate.")
+    asset: Text = ""
+    direction: Literal["", "in", "out"] = ""
+    uplink: Text = Field(default="", description="What it shares with others: a switch, a breaker.")
+    zone: Text = Field(default="", description="IANA time zone of its clock; empty: the gateway's own.")
+    params: dict[str, float] = Field(default={}, description="Limits of its kind, units in their names.")
+
+
+class DeviceNew(DeviceBody):
+    id: Annotated[str, Field(min_length=1, max_length=64)] = Field(examples=["gate-3"])
+
+
+class DeviceView(DeviceNew):
+    online: bool | None = Field(description="null: not heard of since the gateway knows it.")
+    last_seen: Utc | None
+    state: dict[str, Any] = Field(description="What its kind remembers, nothing personal.")
+    commands: list[str] = Field(description="What it can be told.", examples=[["open_passage"]])
+
+
+class DeviceList(Shape):
+    items: list[DeviceView]
+
+
+class CommandBody(Shape):
+    type: Literal["open_passage", "close_barrier", "set_lamp"]
+    level_pct: float | None = Field(default=None, ge=0, le=100, description="For set_lamp: 0 off, 100 full.")
+    not_after: AwareDatetime | None = Field(
+        default=None, description="Published before this instant or never; at most a minute away."
+    )
+
+
+class CommandView(Shape):
+    """One command. `done` only when the device or its sensor says so; `expired`: it may or may not have happened."""
+
+    id: str
+    device: str
+    type: str
+    level_pct: float | None
+    requested_by: str
+    requested_at: Utc
+    not_after: Utc
+    status: CommandStatus
+    final: bool
+    reason: str
+    updated_at: Utc
+
+
+class CommandList(Shape):
+    items: list[CommandView]
+
+
+class ConsentView(Shape):
+    id: str
+    scope: str = Field(examples=["estate", "building:3"])
+    granted_at: Utc
+    until: Utc
+    recorded_by: str
+
+
+class ConsentBody(Shape):
+    scope: str = Field(pattern="^(estate|building:.{1,64})$", examples=["estate", "building:3"])
+    until: AwareDatetime
+    recorded_by: Text = Field(default="", description="Who took it down; empty: the token's name.")
+
+
+class RefusedPhoto(Shape):
+    photo: int = Field(description="Which one, counted from 0.")
+    reason: str = Field(examples=["more than one face; take a photo alone"])
+
+
+class ResidentView(Shape):
+    id: str
+    name: str
+    building: str
+    consent: ConsentView
+    templates: int = Field(description="How many face templates are kept.")
+    cards: int
+    created_at: Utc
+    photo: str | None = Field(description="Path of the enrolled photo.")
+
+
+class ResidentList(Shape):
+    items: list[ResidentView]
+
+
+class Enrolled(ResidentView):
+    refused: list[RefusedPhoto]
+
+
+class ReceiptView(Shape):
+    """Proof that a person was forgotten."""
+
+    receipt: str
+    person: str
+    templates_deleted: int
+    photos_deleted: int = Field(description="Enrolled photos and captures that showed the person.")
+    at: Utc
+
+
+class VehicleBody(Shape):
+    listing: Literal[Listing.ALLOW, Listing.VISITOR, Listing.BLOCK] = Listing.ALLOW
+    owner: Annotated[str, Field(max_length=64)] = ""
+    valid_from: AwareDatetime | None = None
+    valid_to: AwareDatetime | None = Field(default=None, description="In force until before this instant.")
+    note: Annotated[str, Field(max_length=200)] = ""
+
+
+class VehicleView(VehicleBody):
+    id: str
+    plate: str = Field(examples=["粤B12345"])
+
+
+class VehicleList(Shape):
+    items: list[VehicleView]
+
+
+class LineErrorView(Shape):
+    line: int
+    column: str
+    value_hint: str = Field(description="The value's shape: 汉 a character, A a letter, 9 a digit.")
+    error: str
+
+
+class ImportView(Shape):
+    imported: int
+    unchanged: int
+    errors: list[LineErrorView]
+
+
+class PlaceBody(Shape):
+    id: Annotated[str, Field(min_length=1, max_length=64)]
+    kind: Literal["community", "grid", "building"]
+    name: Text
+    parent: Id = Field(default="", description="The place it lies in.")
+
+
+class PlaceList(Shape):
+    items: Annotated[list[PlaceBody], Field(max_length=10_000)]
+
+
+class SubscriptionBody(Shape):
+    """Where alerts are delivered, as signed CloudEvents (Standard Webhooks)."""
+
+    url: Annotated[str, Field(max_length=2000)] = Field(examples=["https://grid.example/linli"])
+    types: Annotated[list[str], Field(max_length=100)] = Field(default=[], description="Alert types; empty: all.")
+    max_severity: int = Field(default=3, ge=1, le=3, description="1: P1 only; 3: everything.")
+    communities: Annotated[list[str], Field(max_length=1000)] = Field(default=[], description="Empty: all.")
+    from_start: bool = Field(default=False, description="Deliver what is stored already, too.")
+
+
+class SubscriptionView(Shape):
+    id: str
+    url: str
+    types: list[str]
+    max_severity: int
+    communities: list[str]
+    cursor: int = Field(description="The last change it is done with.")
+    created_at: Utc
+    disabled: str = Field(description="Why nothing is delivered any more; empty: it is.")
+
+
+class SubscriptionCreated(SubscriptionView):
+    secret: str = Field(description="Shown this once: whsec_...", examples=["whsec_..."])
+
+
+class SubscriptionList(Shape):
+    items: list[SubscriptionView]
+
+
+class DeadLetterView(Shape):
+    seq: int
+    change: int = Field(description="The change that could not be delivered.")
+    at: Utc
+    reason: str
+    attempts: int
+
+
+class DeadLetterList(Shape):
+    items: list[DeadLetterView]
+
+
+class Replayed(Shape):
+    replayed: int
+
+
+class Me(Shape):
+    name: str
+    scopes: list[str]
+
+
+class HealthView(Shape):
+    ok: bool
+    problems: list[str] = Field(description="What is wrong and what to do.")

@@ -1,0 +1,130 @@
+"""From what the gateway holds to what the API shows. What a caller may not see is not made at all."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from api import schemas
+from api.auth import Caller
+from api.facade import Gateway
+from devices.alerts import ALERT_TYPES, Alert
+from devices.commands import CommandRecord
+from devices.model import Device, Protocol
+from gateway.actions import NotFoundError
+from gateway.people import Resident
+from gateway.store import when
+from gateway.vehicles import Vehicle
+
+_PERSONAL = ("plate", "person", "evidence", "vehicle", "value")
+"""A key of a device's state with one of these words in its name is not shown."""
+
+read_alert = msgspec.json.Decoder(Alert).decode
+read_command = msgspec.json.Decoder(CommandRecord).decode
+
+
+def alert_fields(alert: Alert, gateway: Gateway, caller: Caller) -> dict[str, Any]:
+    """The fields of an `AlertView`; `subject` and `identified` only for a caller who may see people."""
+    kind = ALERT_TYPES[alert.type]
+    device = gateway.directory.device(alert.device)
+    seen = {name: getattr(alert, name) for name in schemas.AlertView.model_fields if hasattr(alert, name)}
+    seen |= {
+        "severity": int(alert.severity),
+        "title": {"zh": kind.title_zh, "en": kind.title_en},
+        "advice": {"zh": kind.advice_zh, "en": kind.advice_en},
+        "acknowledged": None
+        if alert.acknowledged_at is None
+        else {"at": alert.acknowledged_at, "by": alert.acknowledged_by, "reason": alert.acknowledged_reason},
+        "suppressed_by": alert.suppressed_by or None,
+        "device_name": device.name if device else "",
+        "evidence": f"/v1/evidence/{alert.evidence}" if alert.evidence else None,
+        "six_zero": kind.six_zero,
+        "service": kind.service,
+    }
+    if not caller.may("people:read"):
+        seen.pop("subject", None)
+        return seen
+    return seen | {"identified": _identified(alert, gateway)}
+
+
+def _identified(alert: Alert, gateway: Gateway) -> schemas.IdentifiedPerson | None:
+    if not alert.subject:
+        return None
+    try:
+        resident = gateway.directory.residents.get(alert.subject)
+    except NotFoundError:
+        return None
+    return schemas.IdentifiedPerson(
+        person=resident.id,
+        name=resident.name,
+        distance=alert.detail.get("distance"),
+        threshold=alert.detail.get("threshold"),
+        photo=photo_path(resident.id),
+    )
+
+
+def alert_view(alert: Alert, gateway: Gateway, caller: Caller) -> schemas.AlertView:
+    """An alert for this caller."""
+    return schemas.AlertView(**alert_fields(alert, gateway, caller))
+
+
+def history_entry(row: sqlite3.Row) -> schemas.HistoryEntry:
+    """One row of `alert_changes`, without the alert."""
+    return schemas.HistoryEntry(**_change(row))
+
+
+def change_view(row: sqlite3.Row, gateway: Gateway, caller: Caller) -> schemas.AlertChangeView:
+    """One row of `alert_changes` with the alert as it then stood."""
+    return schemas.AlertChangeView(**_change(row), alert=alert_view(read_alert(row["body"]), gateway, caller))
+
+
+def _change(row: sqlite3.Row) -> dict[str, Any]:
+    return {name: row[name] for name in ("seq", "change", "actor", "reason")} | {"at": when(row["at"])}
+
+
+def device_view(
+    device: Device, gateway: Gateway, protocols: Mapping[str, Protocol], state: bytes | None
+) -> schemas.DeviceView:
+    """A device with what is known of it. `state` is its row in `states`."""
+    protocol = protocols.get(device.protocol)
+    body = msgspec.json.decode(state) if state else {}
+    shown = impersonal(body.get("kind", body) if isinstance(body, dict) else {})
+    return schemas.DeviceView(
+        **msgspec.to_builtins(device),
+        online=gateway.online(device.id),
+        last_seen=gateway.last_seen(device.id),
+        state=shown if isinstance(shown, dict) else {},
+        commands=sorted(str(c.__struct_config__.tag) for c in protocol.commands) if protocol else [],
+    )
+
+
+def impersonal(value: Any) -> Any:
+    """The same without anything that could tell of a person, at any depth."""
+    if isinstance(value, dict):
+        return {name: impersonal(inner) for name, inner in value.items() if not any(word in name for word in _PERSONAL)}
+    return [impersonal(inner) for inner in value] if isinstance(value, list) else value
+
+
+def command_view(record: CommandRecord) -> schemas.CommandView:
+    """A command."""
+    fields = {name: getattr(record, name) for name in record.__struct_fields__}
+    return schemas.CommandView(**fields, final=record.status.final)
+
+
+def photo_path(person: str) -> str:
+    """Where the photo of a resident is."""
+    return f"/v1/people/{person}/photo"
+
+
+def resident_fields(resident: Resident) -> dict[str, Any]:
+    """The fields of a `ResidentView`."""
+    photo = photo_path(resident.id) if resident.templates else None
+    return msgspec.to_builtins(resident, builtin_types=()) | {"photo": photo}
+
+
+def vehicle_view(vehicle: Vehicle) -> schemas.VehicleView:
+    """A vehicle."""
+    return schemas.VehicleView(**{name: getattr(vehicle, name) for name in vehicle.__struct_fields__})
