@@ -430,6 +430,9 @@ def _leaves(base: type[Event]) -> list[type[Event]]:
 EVENTS: dict[str, type[Event]] = {str(e.__struct_config__.tag): e for e in _leaves(Event)}
 """Every event type by its wire name."""
 
+NAME_OF: dict[type[Event], str] = {event: name for name, event in EVENTS.items()}
+"""The wire name of every event type."""
+
 INTERNAL: frozenset[type[Event]] = frozenset(
     {Ticked, CredentialChecked, FaceIdentified, PlateRead, PlateChecked},
 )

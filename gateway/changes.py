@@ -1,0 +1,138 @@
+"""What one batch changes: gathered while deciding, written in one transaction, then adopted and dispatched."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from devices.kinds.link import Link
+from msgspec import Struct
+
+from devices.alerts import Alert
+from devices.commands import CommandRecord
+from devices.effects import IdentifyFace, ReadPlate
+from devices.events import Event
+from devices.model import Outgoing
+
+
+class DeviceState(Struct, frozen=True):
+    """All we hold of one device: its link and its kind's state."""
+
+    link: Link
+    kind: Any
+
+
+class EventRow(NamedTuple):
+    """A fact as it is journalled. `at` is what the device claimed; the event's own `at` is corrected."""
+
+    id: bytes
+    device: str
+    event: Event
+    at: datetime
+    received_at: datetime
+    late: bool
+
+
+class AlertChange(NamedTuple):
+    """One transition of an alert, as it then stood."""
+
+    alert: Alert
+    change: str
+    actor: str
+    reason: str
+    at: datetime
+
+
+class Job(NamedTuple):
+    """A question to vision. Its id is derived from the event that asked."""
+
+    id: str
+    device: str
+    question: IdentifyFace | ReadPlate
+
+
+class Sending(NamedTuple):
+    """A message to publish once the batch is safe. `command` is "" for a protocol's own replies."""
+
+    message: Outgoing
+    device: str
+    command: str
+    not_after: datetime | None
+
+
+class Quarantined(NamedTuple):
+    """A message nobody could use."""
+
+    at: datetime
+    address: str
+    topic: str
+    reason: str
+    payload: bytes
+
+
+class Point(NamedTuple):
+    """One telemetry value."""
+
+    device: str
+    metric: str
+    at: datetime
+    value: float
+
+
+class Changes:
+    """The changes of one message, or of a whole batch. Later ones override earlier ones by name."""
+
+    __slots__ = (
+        "alert_changes",
+        "alerts",
+        "captures",
+        "commands",
+        "devices",
+        "events",
+        "ids",
+        "jobs",
+        "jobs_done",
+        "keys",
+        "points",
+        "policies",
+        "quarantined",
+        "sendings",
+    )
+
+    def __init__(self) -> None:
+        self.events: list[EventRow] = []
+        self.ids: set[bytes] = set()
+        self.devices: dict[str, DeviceState] = {}
+        self.policies: dict[tuple[str, str], Struct | None] = {}
+        self.alerts: dict[str, Alert] = {}
+        self.alert_changes: list[AlertChange] = []
+        self.commands: dict[str, CommandRecord] = {}
+        self.keys: dict[str, str] = {}
+        self.jobs: dict[str, Job] = {}
+        self.jobs_done: list[str] = []
+        self.captures: dict[str, tuple[str, datetime, bytes]] = {}
+        self.quarantined: list[Quarantined] = []
+        self.points: list[Point] = []
+        self.sendings: list[Sending] = []
+
+    def merge(self, other: Changes) -> None:
+        """Take over what `other` changed after us."""
+        self.events += other.events
+        self.ids |= other.ids
+        self.devices.update(other.devices)
+        self.policies.update(other.policies)
+        self.alerts.update(other.alerts)
+        self.alert_changes += other.alert_changes
+        self.commands.update(other.commands)
+        self.keys.update(other.keys)
+        self.jobs.update(other.jobs)
+        self.jobs_done += other.jobs_done
+        self.captures.update(other.captures)
+        self.quarantined += other.quarantined
+        self.points += other.points
+        self.sendings += other.sendings
+
+    @property
+    def worth_writing(self) -> bool:
+        """Something must reach the disk."""
+        return any(getattr(self, name) for name in self.__slots__ if name not in ("ids", "sendings", "keys"))

@@ -1,0 +1,77 @@
+"""Outlets: what leaves the gateway once a batch is safe. Commands are published once, in time, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import datetime
+from typing import Literal
+
+import structlog
+
+from devices.effects import IdentifyFace
+from gateway import metrics
+from gateway.changes import Changes, Job, Sending
+from gateway.evidence import Evidence
+from gateway.inbox import CommandUnsent, Inbox, Item, VisionAnswer
+from gateway.mqtt import Mqtt
+from vision.pool import Pool
+from vision.types import Look, Unreadable, outcome
+
+log = structlog.get_logger()
+
+NO_VISION = Unreadable(reason="vision is switched off")
+
+
+class Dispatch:
+    """Publishes commands and replies, and gives pictures to vision."""
+
+    def __init__(self, *, mqtt: Mqtt, pool: Pool | None, evidence: Evidence, inbox: Inbox) -> None:
+        self._mqtt = mqtt
+        self._pool = pool
+        self._evidence = evidence
+        self._inbox = inbox
+        self._unsent: list[CommandUnsent] = []
+
+    def send(self, batch: Changes, clock: Callable[[], datetime]) -> list[CommandUnsent]:
+        """Everything the batch asks for. Returns the commands that could not be handed over."""
+        self._unsent = []
+        for sending in batch.sendings:
+            self._publish(sending, clock())
+        for job in batch.jobs.values():
+            held = batch.captures.get(job.question.evidence)
+            self.look(job, clock(), image=held[2] if held else None)
+        return self._unsent
+
+    def _publish(self, sending: Sending, now: datetime) -> None:
+        message = sending.message
+        if sending.not_after is not None and now >= sending.not_after:
+            trouble = "not_after passed before it could be published"
+        elif self._mqtt.publish(message.topic, message.payload, message.qos):
+            return
+        else:
+            trouble = "no connection to the broker"
+        if sending.command:
+            self._unsent.append(CommandUnsent(command=sending.command, device=sending.device, reason=trouble))
+
+    def look(self, job: Job, now: datetime, *, image: bytes | None = None) -> None:
+        """Give a picture to vision; its answer comes back through the inbox, whatever happens."""
+        kind: Literal["face", "plate"] = "face" if isinstance(job.question, IdentifyFace) else "plate"
+        left = (job.question.not_after - now).total_seconds()
+        picture = image if image is not None else self._evidence.read(job.question.evidence)
+
+        def answer(look: Look) -> None:
+            metrics.VISION_JOBS.labels(kind, outcome(look)).inc()
+            self._inbox.put(Item(VisionAnswer(job=job.id, look=look)))
+
+        def done(future: Future[Look]) -> None:
+            answer(future.result())
+
+        if left <= 0:
+            answer(Unreadable(reason="too late to matter"))
+        elif picture is None:
+            answer(Unreadable(reason="the picture is gone"))
+        elif self._pool is None:
+            answer(NO_VISION)
+        else:
+            self._pool.submit(kind, picture, deadline_s=left).add_done_callback(done)

@@ -1,0 +1,345 @@
+"""The engine: one thread that reads, decides, commits, acknowledges and sends: the way of a message, top to bottom.
+
+    socket -> Reader (decode) -> Hub (decide) -> Journal (one durable transaction) -> adopt -> ack -> Dispatch
+
+If the transaction fails, nothing of the batch has happened: nothing was acknowledged, so the broker keeps it, and the
+engine says so, lets go of the broker and tries again until the disk can be written.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, NamedTuple
+
+import structlog
+
+from devices.effects import IdentifyFace, ReadPlate
+from devices.errors import DecodeError
+from gateway import metrics
+from gateway.actions import (
+    AcknowledgeAlert,
+    Action,
+    DisposeAlert,
+    ReloadDirectory,
+    SendCommand,
+    ShelveAlert,
+    WorkOnAlert,
+)
+from gateway.changes import Changes, Job, Quarantined
+from gateway.directory import Directory
+from gateway.dispatch import Dispatch
+from gateway.evidence import Evidence
+from gateway.hub import Hub
+from gateway.inbox import CommandUnsent, Inbox, Item, VisionAnswer
+from gateway.journal import CommitError, Journal
+from gateway.mqtt import Message, Mqtt
+from gateway.reader import Read, Reader
+from gateway.settings import Settings
+from gateway.sight import face_seen, plate_seen
+from vision.gallery import Gallery
+
+log = structlog.get_logger()
+
+IDLE_S = 1.0
+RETRY_COMMIT_S = 2.0
+SETTLE = timedelta(seconds=3)
+"""After a (re)connection the broker first hands over what waited; only then is silence silence and a deadline due."""
+PRUNE_EVERY_S = 60.0
+
+
+class _Answer(NamedTuple):
+    future: Future[Any]
+    value: Any
+    error: Exception | None
+
+
+class Engine:
+    """Owns every state and the journal. `listeners` are called after a commit that changed alerts or devices."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        mqtt: Mqtt,
+        inbox: Inbox,
+        reader: Reader,
+        hub: Hub,
+        journal: Journal,
+        dispatch: Dispatch,
+        evidence: Evidence,
+        directory: Directory,
+        gallery: Gallery,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._settings = settings
+        self._mqtt = mqtt
+        self._inbox = inbox
+        self._reader = reader
+        self._hub = hub
+        self._journal = journal
+        self._dispatch = dispatch
+        self._evidence = evidence
+        self._directory = directory
+        self._gallery = gallery
+        self._clock = clock
+        self._jobs: dict[str, Job] = {}
+        self._retry: list[Item] = []
+        self._ticks_from = datetime.min.replace(tzinfo=UTC)
+        self._epoch = -1
+        self._prune_at = time.monotonic() + PRUNE_EVERY_S
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self.listeners: list[Callable[[], None]] = []
+        self.trouble = ""
+        self.bugs = 0
+
+    # -- life -------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin, after `Hub.restore`. Questions that vision had not answered are asked again."""
+        now = self._clock()
+        for job in self._journal.pending_jobs():
+            self._jobs[job.id] = job
+            self._dispatch.look(job, now)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the batch in hand; what was not acknowledged stays with the broker."""
+        self._stopping.set()
+        self._inbox.wake()
+        if self._thread.is_alive():
+            self._thread.join(15)
+        self._inbox.close()
+        self._mqtt.disconnect()
+        self._journal.close()
+
+    @property
+    def alive(self) -> bool:
+        """The thread runs."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wait()
+            self._mqtt.tend()
+            self._follow_connection()
+            messages = self._mqtt.read(self._settings.limits.batch) if self._mqtt.socket() else []
+            items = self._retry + self._inbox.take()
+            self._retry = []
+            try:
+                self._round(messages, items)
+            except CommitError as error:
+                self._hold(str(error), items)
+            if time.monotonic() >= self._prune_at:
+                self._prune()
+
+    def _wait(self) -> None:
+        sock = self._mqtt.socket()
+        readers: list[Any] = [self._inbox] + ([sock] if sock else [])
+        writers = [sock] if sock and self._mqtt.wants_write() else []
+        timeout = IDLE_S if sock else 0.1
+        due = self._hub.schedule.next()
+        if due is not None:
+            now = self._clock()
+            timeout = min(timeout, max(0.0, (max(due, self._ticks_from) - now).total_seconds()))
+        select.select(readers, writers, [], 0 if self._retry else timeout)
+
+    def _follow_connection(self) -> None:
+        if self._mqtt.epoch != self._epoch and self._mqtt.connected:
+            self._epoch = self._mqtt.epoch
+            now = self._clock()
+            self._ticks_from = now + SETTLE
+            self._hub.grace(now + SETTLE)
+
+    def _hold(self, trouble: str, items: list[Item]) -> None:
+        """The disk cannot be written: let the broker keep the messages, keep the requests, try again."""
+        if trouble != self.trouble:
+            log.error("commit_failed", trouble=trouble)
+        self.trouble = trouble
+        self._retry = items + self._retry
+        self._mqtt.disconnect()
+        self._stopping.wait(RETRY_COMMIT_S)
+
+    def _prune(self) -> None:
+        try:
+            more = self._journal.prune(self._clock())
+        except CommitError as error:
+            log.warning("prune_failed", trouble=str(error))
+            more = 0
+        self._prune_at = time.monotonic() + (1.0 if more > 0 else PRUNE_EVERY_S)
+
+    # -- one batch --------------------------------------------------------------------------------------------------
+
+    def _round(self, messages: list[Message], items: list[Item]) -> None:
+        """Decide everything at hand, make it durable, then let it happen."""
+        now = self._clock()
+        due = self._hub.schedule.pop(now) if self._mqtt.connected and now >= self._ticks_from else []
+        if not (messages or items or due):
+            self._probe()
+            return
+        batch = Changes()
+        self._take_messages(messages, batch)
+        answers = [answer for item in items if (answer := self._take_item(item, now, batch))]
+        for name in due:
+            self._isolated(batch, partial(self._hub.tick, name, now, batch), "tick")
+        try:
+            self._make_durable(batch, now)
+        except CommitError:
+            for name in due:
+                self._hub.schedule.want(name, now)
+            raise
+        self._hub.adopt(batch, now)
+        self._jobs.update(batch.jobs)
+        for done in batch.jobs_done:
+            self._jobs.pop(done, None)
+        for message in messages:
+            self._mqtt.ack(message)
+        unsent = self._dispatch.send(batch, self._clock)
+        self._mqtt.flush()
+        self._retry += [Item(command) for command in unsent]
+        self._tell(batch, answers)
+
+    def _make_durable(self, batch: Changes, now: datetime) -> None:
+        if not batch.worth_writing:
+            return
+        try:
+            if batch.captures:
+                self._evidence.write_many({key: image for key, (_, _, image) in batch.captures.items()})
+        except OSError as error:
+            raise CommitError(f"evidence cannot be written: {error}") from error
+        with metrics.COMMIT_SECONDS.time():
+            self._journal.commit(batch, now)
+        if self.trouble:
+            log.info("commit_works_again")
+        self.trouble = ""
+
+    def _probe(self) -> None:
+        """With nothing to write, find out whether the disk has recovered."""
+        if self.trouble:
+            self._journal.commit(Changes(), self._clock())
+            self.trouble = ""
+            log.info("commit_works_again")
+
+    def _tell(self, batch: Changes, answers: list[_Answer]) -> None:
+        for answer in answers:
+            if answer.error is not None:
+                answer.future.set_exception(answer.error)
+            else:
+                answer.future.set_result(answer.value)
+        if batch.alert_changes or batch.devices:
+            for listener in self.listeners:
+                listener()
+
+    def _take_messages(self, messages: list[Message], batch: Changes) -> None:
+        reads: list[Read] = []
+        for message in messages:
+            read = self._read(message, batch)
+            if read is not None:
+                reads.append(read)
+        seen = self._journal.seen([key for read in reads for key in read.ids])
+        for read in reads:
+            if not self._isolated(batch, partial(self._hub.message, read, seen, batch), "message"):
+                message = read.message
+                quarantined = Quarantined(
+                    message.received_at, read.device.id, message.topic[:256], "our own error", message.payload
+                )
+                batch.quarantined.append(quarantined)
+                metrics.QUARANTINED.labels("our own error").inc()
+
+    def _read(self, message: Message, batch: Changes) -> Read | None:
+        try:
+            return self._reader.read(message, batch)
+        except DecodeError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the supervisor: our own bug must not stop the stream, nor pass in silence
+            self._bug("decode", error)
+            batch.quarantined.append(
+                Quarantined(message.received_at, "", message.topic[:256], "our own error", message.payload)
+            )
+            metrics.QUARANTINED.labels("our own error").inc()
+            return None
+
+    def _isolated(self, batch: Changes, work: Callable[[Changes], Any], what: str) -> bool:
+        """Do one thing completely or not at all, so that one bug costs one message and is told."""
+        turn = Changes()
+        try:
+            work(turn)
+        except Exception as error:  # noqa: BLE001 - the supervisor: see above
+            self._bug(what, error)
+            return False
+        batch.merge(turn)
+        return True
+
+    def _bug(self, what: str, error: Exception) -> None:
+        self.bugs += 1
+        log.error("our_own_error", what=what, bugs=self.bugs, exc_info=error)
+
+    # -- requests and answers from inside ---------------------------------------------------------------------------
+
+    def _take_item(self, item: Item, now: datetime, batch: Changes) -> _Answer | None:
+        turn = Changes()
+        try:
+            value = self._carry_out(item.what, now, batch, turn)
+        except Exception as error:  # noqa: BLE001 - the supervisor: handed to whoever asked, or told as a bug
+            if item.answer is None:
+                self._bug(type(item.what).__name__, error)
+                return None
+            return _Answer(item.answer, None, error)
+        batch.merge(turn)
+        return _Answer(item.answer, value, None) if item.answer is not None else None
+
+    def _carry_out(
+        self, what: Action | VisionAnswer | CommandUnsent, now: datetime, batch: Changes, turn: Changes
+    ) -> Any:
+        match what:
+            case VisionAnswer():
+                return self._seen(what, now, batch, turn)
+            case CommandUnsent(command=command, reason=reason):
+                return self._hub.unsent(command, reason, now, batch, turn)
+            case SendCommand(idempotency_key=key):
+                known = self._command_of_key(key, batch) if key else None
+                return known or self._hub.request(what, uuid.uuid4().hex, now, batch, turn)
+            case ReloadDirectory():
+                return len(self._directory.devices())
+            case AcknowledgeAlert() | DisposeAlert() | ShelveAlert() | WorkOnAlert():
+                return self._hub.alerts.transition(what, now, batch=batch, turn=turn)
+            case _:
+                raise TypeError(f"nothing carries out {type(what).__name__}")
+
+    def _command_of_key(self, key: str, batch: Changes) -> Any:
+        for command, held in batch.keys.items():
+            if held == key:
+                return batch.commands[command]
+        return self._journal.command_of_key(key)
+
+    def _seen(self, answer: VisionAnswer, now: datetime, batch: Changes, turn: Changes) -> None:
+        job = self._jobs.get(answer.job) or batch.jobs.get(answer.job)
+        if job is None or job.id in batch.jobs_done:
+            return
+        turn.jobs_done.append(job.id)
+        device = self._directory.device(job.device)
+        if device is None:
+            return
+        match job.question:
+            case IdentifyFace() as question:
+                event: Any = face_seen(
+                    question,
+                    answer.look,
+                    device,
+                    now,
+                    gallery=self._gallery,
+                    directory=self._directory,
+                    settings=self._settings.faces,
+                )
+            case ReadPlate() as question:
+                event = plate_seen(question, answer.look, now)
+        self._hub.fact(
+            event, device, bytes.fromhex(job.id)[:6] + b"look" + bytes.fromhex(job.id)[6:12], now, batch, turn
+        )

@@ -1,0 +1,488 @@
+"""The hub: one fact after another goes through its device's link, its kind's machine and the policies, and every effect
+they ask for lands in `Changes`. Nothing here reads a clock, a socket or a disk; the engine does.
+
+An effect's way is the table `Hub._effects`. Questions the registry answers at once come back as events of the same
+turn; questions for vision become jobs, commands become sendings, and all of it is committed together or not at all.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from devices import commands
+from devices.commands import CommandRecord, CommandStatus
+from devices.effects import (
+    CheckCredential,
+    CheckPlate,
+    ClearAlert,
+    CloseBarrier,
+    Command,
+    Effect,
+    IdentifyFace,
+    OpenPassage,
+    RaiseAlert,
+    ReadPlate,
+    RecordPoint,
+    Report,
+    SetLamp,
+)
+from devices.errors import UnsupportedCommandError
+from devices.events import (
+    NAME_OF,
+    BarrierMoved,
+    CommandAnswered,
+    CommandResult,
+    CredentialChecked,
+    DoorChanged,
+    Event,
+    Heartbeat,
+    LampMeasured,
+    PlateChecked,
+    Ticked,
+    evidence_key,
+)
+from devices.kinds import link as links
+from devices.kinds.link import Link
+from devices.model import Device, DeviceKind, Protocol, Reading
+from gateway import metrics
+from gateway.actions import NotFoundError, RefusedError, SendCommand
+from gateway.alertbook import AlertBook
+from gateway.changes import Changes, DeviceState, EventRow, Job, Point, Sending
+from gateway.directory import Directory
+from gateway.policies import POLICIES, Policy
+from gateway.reader import Read, event_id
+from gateway.schedule import Name, Schedule
+from gateway.settings import Settings
+
+log = structlog.get_logger()
+
+FACTS_PER_MESSAGE = 64
+"""More facts than this out of one message is our own bug, not a device's."""
+LINK_SAVED_EVERY = timedelta(seconds=30)
+"""A heartbeat alone reaches the disk at most this often."""
+_SENSORS = (DoorChanged, BarrierMoved, LampMeasured)
+_EVEN_LATE: tuple[type[Effect], ...] = (RaiseAlert, RecordPoint)
+
+
+class Cause(NamedTuple):
+    """Why something is done: by whose event, known since when."""
+
+    device: Device
+    id: bytes
+    now: datetime
+    late: bool
+
+
+class Hub:
+    """All decisions, and the states they rest on."""
+
+    def __init__(
+        self,
+        *,
+        kinds: Mapping[str, DeviceKind[Any]],
+        protocols: Mapping[str, Protocol],
+        directory: Directory,
+        settings: Settings,
+        alerts: AlertBook,
+    ) -> None:
+        self._kinds = kinds
+        self._protocols = protocols
+        self._directory = directory
+        self._settings = settings
+        self.alerts = alerts
+        self.devices: dict[str, DeviceState] = {}
+        self._policies = {policy.name: policy for policy in POLICIES}
+        self._policy_states: dict[tuple[str, str], Struct] = {}
+        self.commands: dict[str, CommandRecord] = {}
+        self.schedule = Schedule()
+        self._saved: dict[str, datetime] = {}
+        self._effects: dict[type[Effect], Callable[[Any, Cause, Changes, Changes], list[Event]]] = {
+            RaiseAlert: self._raise_alert,
+            ClearAlert: self._clear_alert,
+            OpenPassage: self._command,
+            CloseBarrier: self._command,
+            SetLamp: self._command,
+            CheckCredential: self._check_credential,
+            CheckPlate: self._check_plate,
+            IdentifyFace: self._ask_vision,
+            ReadPlate: self._ask_vision,
+            RecordPoint: self._record_point,
+            Report: self._report,
+        }
+
+    # -- facts ------------------------------------------------------------------------------------------------------
+
+    def message(self, read: Read, seen: set[bytes], batch: Changes, turn: Changes) -> None:
+        """Everything one message says, but for what was said before."""
+        device, at = read.device, read.message.received_at
+        fresh = False
+        for event_key, reading in zip(read.ids, read.decoded.readings, strict=True):
+            if event_key in seen or event_key in batch.ids or event_key in turn.ids:
+                metrics.IGNORED.labels("already journalled").inc()
+                continue
+            fresh = True
+            state = self._state(device, batch, turn)
+            corrected, late = links.corrected(
+                state.link, reading.event.at, at, timed=reading.timed, stored=reading.stored
+            )
+            event = reading.event if corrected == reading.event.at else replace(reading.event, at=corrected)
+            cause = Cause(device, event_key, at, late)
+            beat = isinstance(event, Heartbeat)
+            facts: list[Event] = []
+            if not late or (beat and not reading.stored):
+                facts = self._hear(reading, state, cause, batch, turn)
+            if reading.timed and not late:
+                held = self._state(device, batch, turn)
+                turn.devices[device.id] = DeviceState(links.advance(held.link, corrected), held.kind)
+            if not beat:
+                turn.ids.add(event_key)
+                turn.events.append(EventRow(event_key, device.id, event, reading.event.at, at, late))
+                facts += self._decide(event, cause, batch, turn)
+            self._follow(facts, cause, batch, turn)
+        for image in read.decoded.images if fresh else ():
+            turn.captures[evidence_key(image)] = (device.id, at, image)
+        for reply in read.decoded.replies:
+            turn.sendings.append(Sending(reply, device.id, "", None))
+
+    def _hear(self, reading: Reading, state: DeviceState, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
+        """What a live message tells of the device itself: that it is there, its clock, its restarts."""
+        device, now = cause.device, cause.now
+        link, effects = links.decide(
+            state.link,
+            reading.event,
+            device,
+            received_at=now,
+            timed=reading.timed,
+            heartbeat_s=self._protocols[device.protocol].heartbeat_s,
+        )
+        self._keep(device, DeviceState(link, state.kind), batch, turn, quiet_at=now if not effects else None)
+        return self._perform(effects, cause._replace(late=False), batch, turn, salt=b"link")
+
+    def fact(self, event: Event, device: Device, key: bytes, now: datetime, batch: Changes, turn: Changes) -> None:
+        """A fact we found out ourselves (an answer of vision, a failed publish)."""
+        cause = Cause(device, key, now, late=False)
+        turn.ids.add(key)
+        turn.events.append(EventRow(key, device.id, event, event.at, now, late=False))
+        self._follow(self._decide(event, cause, batch, turn), cause, batch, turn)
+
+    def _follow(self, facts: list[Event], cause: Cause, batch: Changes, turn: Changes) -> None:
+        """Facts that followed from facts, until none is left."""
+        queue = deque(facts)
+        for n in range(FACTS_PER_MESSAGE):
+            if not queue:
+                return
+            event = queue.popleft()
+            key = event_id(event.at, cause.id, NAME_OF[type(event)].encode(), bytes([n]))
+            turn.events.append(EventRow(key, cause.device.id, event, event.at, cause.now, cause.late))
+            turn.ids.add(key)
+            queue.extend(self._decide(event, cause._replace(id=key), batch, turn))
+        raise RuntimeError(f"one fact led to more than {FACTS_PER_MESSAGE} others")
+
+    def _decide(self, event: Event, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
+        """What the device's kind and the policies make of one fact; facts that follow from it."""
+        device = cause.device
+        if isinstance(event, CommandAnswered):
+            self._answered(event, device, batch, turn)
+        kind = self._kinds[device.kind]
+        state = self._state(device, batch, turn)
+        if cause.late:
+            # A late fact moves nothing: decided from the initial state, only its dangers and its figures count.
+            _, effects = kind.decide(kind.initial, event, device)
+            return self._perform([e for e in effects if isinstance(e, _EVEN_LATE)], cause, batch, turn, salt=b"kind")
+        after, effects = kind.decide(state.kind, event, device)
+        if after is not state.kind:
+            self._keep(device, DeviceState(state.link, after), batch, turn)
+        self.schedule.want(("kind", device.id), kind.deadline(after, device))
+        if isinstance(event, _SENSORS):
+            self._sensed(event, device, batch, turn)
+        facts = self._perform(effects, cause, batch, turn, salt=b"kind")
+        for policy in POLICIES:
+            scope = policy.scope(event, device)
+            if scope:
+                facts += self._decide_policy(policy, scope, event, cause, batch, turn)
+        return facts
+
+    def _decide_policy(
+        self, policy: Policy, scope: str, event: Event, cause: Cause | None, batch: Changes, turn: Changes
+    ) -> list[Event]:
+        name = (policy.name, scope)
+        state = self._policy_state(name, batch, turn) or policy.initial
+        limits = self._settings.policies
+        after, effects = policy.decide(state, event, cause.device if cause else None, limits)
+        if after is not state:
+            turn.policies[name] = None if after == policy.initial else after
+            self.schedule.want(("policy", *name), policy.deadline(after, limits))
+        if cause is None:
+            return self._perform_for_others(effects, event.at, name, batch, turn)
+        return self._perform(effects, cause, batch, turn, salt=policy.name.encode())
+
+    # -- deadlines --------------------------------------------------------------------------------------------------
+
+    def tick(self, name: Name, now: datetime, batch: Changes, turn: Changes) -> None:
+        """A deadline somebody wanted: ask again whether it is really due, and tell them."""
+        what, *rest = name
+        due = self._deadline(name, batch, turn)
+        if due is None or due > now:
+            self.schedule.want(name, due)
+            return
+        event = Ticked(at=now)
+        if what == "command":
+            record = self._record(rest[0], batch, turn)
+            if record is not None:
+                self._settle(commands.overdue(record, now), turn)
+        elif what == "policy":
+            policy = self._policies[rest[0]]
+            self._decide_policy(policy, rest[1], event, None, batch, turn)
+        else:
+            device = self._directory.device(rest[0])
+            if device is not None:
+                self._tick_device(what, device, event, batch, turn)
+        self.schedule.want(name, self._deadline(name, batch, turn))
+
+    def _tick_device(self, what: str, device: Device, event: Ticked, batch: Changes, turn: Changes) -> None:
+        state = self._state(device, batch, turn)
+        cause = Cause(device, event_id(event.at, what.encode(), device.id.encode()), event.at, late=False)
+        if what == "link":
+            heartbeat_s = self._protocols[device.protocol].heartbeat_s
+            after, effects = links.decide(
+                state.link, event, device, received_at=event.at, timed=False, heartbeat_s=heartbeat_s
+            )
+            self._keep(device, DeviceState(after, state.kind), batch, turn)
+        else:
+            kind = self._kinds[device.kind]
+            after_kind, effects = kind.decide(state.kind, event, device)
+            self._keep(device, DeviceState(state.link, after_kind), batch, turn)
+        if effects:
+            turn.events.append(EventRow(cause.id, device.id, event, event.at, event.at, late=False))
+            turn.ids.add(cause.id)
+        self._follow(self._perform(effects, cause, batch, turn, salt=what.encode()), cause, batch, turn)
+
+    def _deadline(self, name: Name, batch: Changes, turn: Changes) -> datetime | None:
+        what, *rest = name
+        if what == "command":
+            record = self._record(rest[0], batch, turn)
+            return commands.deadline(record) if record else None
+        if what == "policy":
+            state = self._policy_state((rest[0], rest[1]), batch, turn)
+            return self._policies[rest[0]].deadline(state, self._settings.policies) if state else None
+        device = self._directory.device(rest[0])
+        if device is None or (device.id not in self.devices and device.id not in batch.devices):
+            return None
+        state_of = self._state(device, batch, turn)
+        if what == "link":
+            return links.deadline(state_of.link, self._interval(device))
+        return self._kinds[device.kind].deadline(state_of.kind, device)
+
+    # -- effects ----------------------------------------------------------------------------------------------------
+
+    def _perform(
+        self, effects: list[Effect], cause: Cause, batch: Changes, turn: Changes, *, salt: bytes
+    ) -> list[Event]:
+        facts: list[Event] = []
+        for n, effect in enumerate(effects):
+            own = cause._replace(id=event_id(cause.now, cause.id, salt, bytes([n])))
+            facts += self._effects[type(effect)](effect, own, batch, turn)
+        return facts
+
+    def _perform_for_others(
+        self, effects: list[Effect], now: datetime, name: tuple[str, str], batch: Changes, turn: Changes
+    ) -> list[Event]:
+        """Effects of a policy's deadline: they name their device themselves."""
+        for n, effect in enumerate(effects):
+            device = self._directory.device(getattr(effect, "device", ""))
+            if device is not None:
+                key = event_id(now, name[0].encode(), name[1].encode(), bytes([n]))
+                self._effects[type(effect)](effect, Cause(device, key, now, late=False), batch, turn)
+        return []
+
+    def _target(self, effect: RaiseAlert | ClearAlert | Command, cause: Cause) -> Device:
+        return (self._directory.device(effect.device) if effect.device else None) or cause.device
+
+    def _raise_alert(self, effect: RaiseAlert, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
+        self.alerts.raise_(
+            effect, self._target(effect, cause), cause.id, cause.now, late=cause.late, batch=batch, turn=turn
+        )
+        return []
+
+    def _clear_alert(self, effect: ClearAlert, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
+        self.alerts.clear(effect, self._target(effect, cause), cause.now, batch=batch, turn=turn)
+        return []
+
+    def _command(self, effect: Command, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
+        target = self._target(effect, cause)
+        if self._online(target, batch, turn) and effect.not_after > cause.now:
+            self._send(replace(effect, device=target.id), cause.id.hex(), "gateway", target, cause.now, turn)
+        return []
+
+    def _check_credential(self, effect: CheckCredential, cause: Cause, _b: Changes, _t: Changes) -> list[Event]:
+        allowed, person, reason = self._directory.check_credential(effect.method, effect.value, cause.device, cause.now)
+        return [CredentialChecked(at=effect.at, method=effect.method, allowed=allowed, person=person, reason=reason)]
+
+    def _check_plate(self, effect: CheckPlate, cause: Cause, _b: Changes, _t: Changes) -> list[Event]:
+        listing, vehicle = self._directory.check_plate(effect.plate, cause.now)
+        return [
+            PlateChecked(
+                at=effect.at,
+                plate=effect.plate,
+                listing=listing,
+                vehicle=vehicle,
+                evidence=effect.evidence,
+                captured_at=effect.captured_at,
+            )
+        ]
+
+    def _ask_vision(self, effect: IdentifyFace | ReadPlate, cause: Cause, _b: Changes, turn: Changes) -> list[Event]:
+        job = Job(cause.id.hex(), cause.device.id, effect)
+        turn.jobs[job.id] = job
+        return []
+
+    def _record_point(self, effect: RecordPoint, cause: Cause, _b: Changes, turn: Changes) -> list[Event]:
+        turn.points.append(Point(cause.device.id, effect.metric, effect.at, effect.value))
+        return []
+
+    def _report(self, effect: Report, _cause: Cause, _b: Changes, _t: Changes) -> list[Event]:
+        return [effect.event]
+
+    # -- commands ---------------------------------------------------------------------------------------------------
+
+    def request(
+        self, action: SendCommand, command_id: str, now: datetime, batch: Changes, turn: Changes
+    ) -> CommandRecord:
+        """A command asked for through the API.
+
+        :raises NotFoundError: there is no such device.
+        :raises RefusedError: its protocol cannot, it is offline, or the time is over; nothing is queued for later.
+        """
+        device = self._directory.device(action.command.device)
+        if device is None:
+            raise NotFoundError(f"there is no device {action.command.device}")
+        if not self._online(device, batch, turn):
+            raise RefusedError(f"{device.id} is offline; a command is never queued: try again when it is back")
+        if action.command.not_after <= now:
+            raise RefusedError("not_after has passed already")
+        return self._send(action.command, command_id, action.by, device, now, turn, key=action.idempotency_key)
+
+    def _send(
+        self, command: Command, command_id: str, by: str, device: Device, now: datetime, turn: Changes, *, key: str = ""
+    ) -> CommandRecord:
+        record = commands.recorded(command, command_id, by=by, now=now)
+        try:
+            message = self._protocols[device.protocol].encode(command, command_id, device, now)
+        except UnsupportedCommandError as error:
+            if by != "gateway":
+                raise RefusedError(f"{device.id} ({device.protocol}) cannot do {record.type}: {error}") from error
+            return self._settle(replace(record, status=CommandStatus.FAILED, reason=str(error)), turn)
+        if key:
+            turn.keys[command_id] = key
+        turn.sendings.append(Sending(message, device.id, command_id, command.not_after))
+        return self._settle(record, turn)
+
+    def _settle(self, record: CommandRecord, turn: Changes) -> CommandRecord:
+        turn.commands[record.id] = record
+        self.schedule.want(("command", record.id), commands.deadline(record))
+        if record.status.final:
+            metrics.COMMANDS.labels(record.type, record.status).inc()
+        return record
+
+    def unsent(self, command: str, reason: str, now: datetime, batch: Changes, turn: Changes) -> None:
+        """The broker did not take it: it has not happened, and will not."""
+        record = self._record(command, batch, turn)
+        if record is not None:
+            answer = CommandAnswered(at=now, command_id=command, result=CommandResult.FAILED, reason=reason)
+            self._settle(commands.answered(record, answer), turn)
+
+    def _answered(self, event: CommandAnswered, device: Device, batch: Changes, turn: Changes) -> None:
+        record = self._record(event.command_id, batch, turn)
+        if record is not None and record.device == device.id:
+            after = commands.answered(record, event)
+            if after is not record:
+                self._settle(after, turn)
+
+    def _sensed(self, event: Event, device: Device, batch: Changes, turn: Changes) -> None:
+        for held in (self.commands, batch.commands, turn.commands):
+            for record in [r for r in held.values() if r.device == device.id and not r.status.final]:
+                latest = self._record(record.id, batch, turn)
+                after = commands.sensed(latest, event) if latest else latest
+                if after is not None and after is not latest:
+                    self._settle(after, turn)
+
+    def _record(self, command: str, batch: Changes, turn: Changes) -> CommandRecord | None:
+        return turn.commands.get(command) or batch.commands.get(command) or self.commands.get(command)
+
+    # -- states -----------------------------------------------------------------------------------------------------
+
+    def _state(self, device: Device, batch: Changes, turn: Changes) -> DeviceState:
+        return (
+            turn.devices.get(device.id)
+            or batch.devices.get(device.id)
+            or self.devices.get(device.id)
+            or DeviceState(Link(), self._kinds[device.kind].initial)
+        )
+
+    def _keep(
+        self, device: Device, state: DeviceState, batch: Changes, turn: Changes, *, quiet_at: datetime | None = None
+    ) -> None:
+        """Remember a state. `quiet_at`: only that the device was heard has changed, so the disk can wait a while."""
+        self.schedule.want(("link", device.id), links.deadline(state.link, self._interval(device)))
+        if quiet_at is not None and device.id not in turn.devices and device.id not in batch.devices:
+            before = self.devices.get(device.id)
+            if before is not None and before.link.online == state.link.online:
+                if quiet_at - self._saved.setdefault(device.id, quiet_at) < LINK_SAVED_EVERY:
+                    self.devices[device.id] = state
+                    return
+                self._saved[device.id] = quiet_at
+        turn.devices[device.id] = state
+
+    def _interval(self, device: Device) -> float:
+        return links.interval(device, self._protocols[device.protocol].heartbeat_s)
+
+    def _policy_state(self, name: tuple[str, str], batch: Changes, turn: Changes) -> Struct | None:
+        for changes in (turn, batch):
+            if name in changes.policies:
+                return changes.policies[name]
+        return self._policy_states.get(name)
+
+    def _online(self, device: Device, batch: Changes, turn: Changes) -> bool:
+        return bool(self._state(device, batch, turn).link.online)
+
+    def restore(self, devices: dict[str, DeviceState], policies: list[tuple[str, str, Struct]], now: datetime) -> None:
+        """Take up saved states. Who was online counts as heard now: our own absence is nobody's silence."""
+        for device_id, state in devices.items():
+            self.devices[device_id] = DeviceState(links.resumed(state.link, now), state.kind)
+            self.schedule.want(("link", device_id), now)
+            self.schedule.want(("kind", device_id), now)
+        for policy, scope, held in policies:
+            self._policy_states[policy, scope] = held
+            self.schedule.want(("policy", policy, scope), now)
+
+    def take_up(self, record: CommandRecord) -> None:
+        """A command published before we stopped: it is never published again, only its answer is awaited."""
+        self.commands[record.id] = record
+        self.schedule.want(("command", record.id), commands.deadline(record))
+
+    def grace(self, now: datetime) -> None:
+        """The broker was away: silence until now was not the devices'."""
+        for device_id, state in self.devices.items():
+            self.devices[device_id] = DeviceState(links.resumed(state.link, now), state.kind)
+
+    def adopt(self, batch: Changes, now: datetime) -> None:
+        """The batch is safe: what it changed is the truth now."""
+        self.devices.update(batch.devices)
+        for name, held in batch.policies.items():
+            if held is None:
+                self._policy_states.pop(name, None)
+            else:
+                self._policy_states[name] = held
+        for record in batch.commands.values():
+            if record.status.final:
+                self.commands.pop(record.id, None)
+            else:
+                self.commands[record.id] = record
+        self.alerts.adopt(batch, now)

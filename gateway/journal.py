@@ -1,0 +1,263 @@
+"""The journal: one durable transaction for all that a batch of messages changes. Nothing is acknowledged before it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from devices.alerts import Alert
+from devices.commands import CommandRecord
+from devices.effects import IdentifyFace, ReadPlate
+from devices.events import NAME_OF
+from devices.kinds.link import Link
+from devices.model import DeviceKind
+from gateway.changes import Changes, DeviceState, Job
+from gateway.settings import Limits, Retention
+from gateway.store import Store, us, when
+from gateway.vault import Vault
+
+QUARANTINE_BYTES = 64 * 1024
+"""So much of a quarantined message is kept, sealed."""
+PRUNE_ROWS = 5_000
+
+_json = msgspec.json.Encoder()
+_question = msgspec.json.Decoder(IdentifyFace | ReadPlate)
+
+
+class CommitError(RuntimeError):
+    """The batch could not be made durable (disk full, I/O error); nothing of it has happened."""
+
+
+class _State(msgspec.Struct):
+    link: msgspec.Raw
+    kind: msgspec.Raw
+
+
+class Journal:
+    """Writes batches. Used by the engine's thread alone."""
+
+    def __init__(self, store: Store, vault: Vault, *, retention: Retention, limits: Limits) -> None:
+        self._db = store.connect()
+        self._vault = vault
+        self._retention = retention
+        self._limits = limits
+
+    # -- writing ----------------------------------------------------------------------------------------------------
+
+    def commit(self, batch: Changes, now: datetime) -> None:
+        """Make the batch durable: all of it, or nothing.
+
+        :raises CommitError: it could not be written.
+        """
+        db = self._db
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            self._write_facts(batch)
+            self._write_alerts(batch)
+            self._write_work(batch)
+            self._write_rest(batch, now)
+            db.execute("COMMIT")
+        except BaseException as error:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                raise CommitError(f"the database cannot be written: {error}") from error
+            raise
+
+    def _write_facts(self, batch: Changes) -> None:
+        encode = _json.encode
+        if batch.events:
+            self._db.executemany(
+                "INSERT INTO events(id, device, type, at, received_at, late, body) VALUES (?,?,?,?,?,?,?)",
+                [
+                    (
+                        e.id,
+                        e.device,
+                        NAME_OF[type(e.event)],
+                        us(e.at),
+                        us(e.received_at),
+                        e.late,
+                        encode(e.event),
+                    )
+                    for e in batch.events
+                ],
+            )
+        states = [("device:" + name, encode(state)) for name, state in batch.devices.items()]
+        gone = []
+        for (policy, scope), held in batch.policies.items():
+            name = f"policy:{policy}:{scope}"
+            if held is None:
+                gone.append((name,))
+            else:
+                states.append((name, encode(held)))
+        self._db.executemany("INSERT OR REPLACE INTO states(name, body) VALUES (?,?)", states)
+        if gone:
+            self._db.executemany("DELETE FROM states WHERE name=?", gone)
+        if batch.points:
+            self._db.executemany(
+                "INSERT INTO points(device, metric, at, value) VALUES (?,?,?,?)",
+                [(p.device, p.metric, us(p.at), p.value) for p in batch.points],
+            )
+
+    def _write_alerts(self, batch: Changes) -> None:
+        for change in batch.alert_changes:
+            self._db.execute(
+                "INSERT INTO alert_changes(alert, change, actor, reason, at, body) VALUES (?,?,?,?,?,?)",
+                (
+                    change.alert.id,
+                    change.change,
+                    change.actor,
+                    change.reason,
+                    us(change.at),
+                    _json.encode(change.alert),
+                ),
+            )
+        for a in batch.alerts.values():
+            self._db.execute(
+                "INSERT OR REPLACE INTO alerts(id, key, open, type, severity, condition, community, building, device,"
+                " raised_at, seq, body) VALUES (?,?,?,?,?,?,?,?,?,?,"
+                " coalesce((SELECT max(seq) FROM alert_changes WHERE alert=?), 0),?)",
+                (
+                    a.id, a.key, a.open, a.type, int(a.severity), a.condition, a.community, a.building, a.device,
+                    us(a.raised_at), a.id, _json.encode(a),
+                ),
+            )  # fmt: skip
+
+    def _write_work(self, batch: Changes) -> None:
+        for c in batch.commands.values():
+            self._db.execute(
+                "INSERT INTO commands(id, idempotency_key, device, type, body, requested_by, requested_at, not_after,"
+                " status, reason, updated_at) VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET"
+                " body=excluded.body, status=excluded.status, reason=excluded.reason, updated_at=excluded.updated_at",
+                (
+                    c.id, batch.keys.get(c.id), c.device, c.type, _json.encode(c), c.requested_by,
+                    us(c.requested_at), us(c.not_after), c.status, c.reason, us(c.updated_at),
+                ),
+            )  # fmt: skip
+        for job in batch.jobs.values():
+            kind = "face" if isinstance(job.question, IdentifyFace) else "plate"
+            self._db.execute(
+                "INSERT OR IGNORE INTO jobs(id, kind, device, body, not_after) VALUES (?,?,?,?,?)",
+                (job.id, kind, job.device, _json.encode(job.question), us(job.question.not_after)),
+            )
+        self._db.executemany("DELETE FROM jobs WHERE id=?", [(job,) for job in batch.jobs_done])
+
+    def _write_rest(self, batch: Changes, now: datetime) -> None:
+        expires = us(now + timedelta(days=self._retention.evidence_days))
+        for key, (device, at, image) in batch.captures.items():
+            media = "image/png" if image.startswith(b"\x89PNG") else "image/jpeg"
+            self._db.execute(
+                "INSERT INTO captures(key, device, at, size, media, expires) VALUES (?,?,?,?,?,?)"
+                " ON CONFLICT(key) DO UPDATE SET expires=excluded.expires",
+                (key, device, us(at), len(image), media, expires),
+            )
+        if batch.quarantined:
+            seal = self._vault.seal
+            self._db.executemany(
+                "INSERT INTO quarantine(at, address, topic, reason, size, payload) VALUES (?,?,?,?,?,?)",
+                [
+                    (
+                        us(q.at),
+                        q.address,
+                        q.topic,
+                        q.reason,
+                        len(q.payload),
+                        seal(q.payload[:QUARANTINE_BYTES], "quarantine"),
+                    )
+                    for q in batch.quarantined
+                ],
+            )
+            self._db.execute(
+                "DELETE FROM quarantine WHERE seq <= (SELECT max(seq) FROM quarantine) - ?",
+                (self._limits.quarantine_rows,),
+            )
+
+    def prune(self, now: datetime) -> int:
+        """Drop a bounded number of rows past their time; returns how many, so that the caller may come again.
+
+        :raises CommitError: they could not be dropped.
+        """
+        events = us(now - timedelta(days=self._retention.events_days))
+        quarantine = us(now - timedelta(days=self._retention.quarantine_days))
+        try:
+            return (
+                self._db.execute(
+                    "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?) AND received_at < ?",
+                    (PRUNE_ROWS, events),
+                ).rowcount
+                + self._db.execute("DELETE FROM quarantine WHERE at < ?", (quarantine,)).rowcount
+            )
+        except sqlite3.Error as error:
+            raise CommitError(f"the database cannot be written: {error}") from error
+
+    # -- reading ----------------------------------------------------------------------------------------------------
+
+    def seen(self, ids: list[bytes]) -> set[bytes]:
+        """Which of these event ids are journalled already."""
+        found: set[bytes] = set()
+        for start in range(0, len(ids), 500):
+            part = ids[start : start + 500]
+            marks = ",".join("?" * len(part))
+            found.update(row[0] for row in self._db.execute(f"SELECT id FROM events WHERE id IN ({marks})", part))  # noqa: S608 - only question marks
+        return found
+
+    def device_states(self, kinds: Iterable[tuple[str, DeviceKind[Any]]]) -> dict[str, DeviceState]:
+        """The saved states of these devices (id and kind)."""
+        rows = dict(
+            self._db.execute("SELECT substr(name, 8), body FROM states WHERE name >= 'device:' AND name < 'device;'")
+        )
+        states = {}
+        for device, kind in kinds:
+            body = rows.get(device)
+            if body is not None:
+                raw = msgspec.json.decode(body, type=_State)
+                states[device] = DeviceState(
+                    msgspec.json.decode(raw.link, type=Link), msgspec.json.decode(raw.kind, type=type(kind.initial))
+                )
+        return states
+
+    def policy_states(self) -> list[tuple[str, str, bytes]]:
+        """The saved states of policies: policy, scope, body."""
+        found = self._db.execute("SELECT name, body FROM states WHERE name >= 'policy:' AND name < 'policy;'")
+        return [(*name.split(":", 2)[1:], body) for name, body in found]
+
+    def open_alerts(self) -> list[Alert]:
+        """Every open alert."""
+        decode = msgspec.json.Decoder(Alert).decode
+        return [decode(body) for (body,) in self._db.execute("SELECT body FROM alerts WHERE open=1")]
+
+    def alert(self, alert_id: str) -> Alert | None:
+        """One alert, open or not."""
+        row = self._db.execute("SELECT body FROM alerts WHERE id=?", (alert_id,)).fetchone()
+        return msgspec.json.decode(row[0], type=Alert) if row else None
+
+    def unfinished_commands(self) -> list[CommandRecord]:
+        """Commands still waiting for an answer."""
+        decode = msgspec.json.Decoder(CommandRecord).decode
+        found = self._db.execute("SELECT body FROM commands WHERE status IN ('sent', 'accepted')")
+        return [decode(body) for (body,) in found]
+
+    def command_of_key(self, key: str) -> CommandRecord | None:
+        """The command requested with this idempotency key."""
+        row = self._db.execute("SELECT body FROM commands WHERE idempotency_key=?", (key,)).fetchone()
+        return msgspec.json.decode(row[0], type=CommandRecord) if row else None
+
+    def pending_jobs(self) -> list[Job]:
+        """Questions vision has not answered."""
+        return [
+            Job(i, device, _question.decode(body))
+            for i, device, body in self._db.execute("SELECT id, device, body FROM jobs")
+        ]
+
+    def newest(self) -> datetime | None:
+        """When the last fact was journalled."""
+        row = self._db.execute("SELECT received_at FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        return when(row[0]) if row else None
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()

@@ -1,0 +1,266 @@
+"""The one place where everything is built, started and stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+import uvicorn
+
+from devices import registry
+from gateway import logs
+from gateway.actions import Action
+from gateway.alertbook import AlertBook
+from gateway.broker import GATEWAY_USER, Broker
+from gateway.courier import Courier
+from gateway.directory import Directory
+from gateway.dispatch import Dispatch
+from gateway.engine import Engine
+from gateway.evidence import Evidence
+from gateway.health import Health, disk_problems
+from gateway.hub import Hub
+from gateway.inbox import Inbox, Item
+from gateway.journal import Journal
+from gateway.mqtt import Mqtt
+from gateway.policies import POLICIES
+from gateway.reader import Reader
+from gateway.settings import Settings, SettingsError
+from gateway.store import Store
+from gateway.telemetry import Telemetry
+from gateway.vault import Vault
+from vision.gallery import Gallery
+from vision.pool import Pool
+
+log = structlog.get_logger()
+
+PRUNE_EVIDENCE_EVERY_S = 300.0
+
+
+class Gateway:
+    """Everything that runs, put together. Build it, `start()` it in the main thread, `stop()` it.
+
+    :raises SettingsError, StoreError, BrokerError: as their names say; the text tells what to do.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.vault = Vault.at(settings.data / "keys")
+        self.store = Store(settings.database)
+        self.gallery = Gallery()
+        self.directory = Directory(
+            self.store, self.vault, self.gallery, zone=settings.zone, community=settings.community
+        )
+        self.directory.load()
+        self.evidence = Evidence(settings.data / "evidence", self.vault)
+        self.broker = None if settings.mqtt.url else Broker(settings.mqtt, settings.data / "broker")
+        self._mqtt = _mqtt(settings, self.broker)
+        faces = settings.faces
+        self.pool = Pool(faces.workers, memory_mb=faces.memory_mb) if faces.workers else None
+        self.inbox = Inbox()
+        self.engine, self._hub = self._build_engine()
+        self.courier = Courier(self.store, self.vault, settings)
+        self.telemetry = Telemetry(self.store, settings)
+        self.listeners = self.engine.listeners
+        self.listeners.append(self.courier.wake)
+        self._stopping = threading.Event()
+        self._keeper = threading.Thread(target=self._keep_evidence, name="evidence-keeper", daemon=True)
+
+    def _build_engine(self) -> tuple[Engine, Hub]:
+        settings = self.settings
+        kinds, protocols = registry.kinds(), registry.protocols()
+        journal = Journal(self.store, self.vault, retention=settings.retention, limits=settings.limits)
+        alerts = AlertBook(journal.open_alerts(), journal.alert)
+        hub = Hub(kinds=kinds, protocols=protocols, directory=self.directory, settings=settings, alerts=alerts)
+        known = [(d.id, kinds[d.kind]) for d in self.directory.devices() if d.kind in kinds]
+        shapes = {policy.name: type(policy.initial) for policy in POLICIES}
+        held = [
+            (policy, scope, msgspec.json.decode(body, type=shapes[policy]))
+            for policy, scope, body in journal.policy_states()
+            if policy in shapes
+        ]
+        hub.restore(journal.device_states(known), held, datetime.now(UTC))
+        for record in journal.unfinished_commands():
+            hub.take_up(record)
+        engine = Engine(
+            settings=settings,
+            mqtt=self._mqtt,
+            inbox=self.inbox,
+            reader=Reader(protocols, self.directory, limits=settings.limits, zone=settings.zone),
+            hub=hub,
+            journal=journal,
+            dispatch=Dispatch(mqtt=self._mqtt, pool=self.pool, evidence=self.evidence, inbox=self.inbox),
+            evidence=self.evidence,
+            directory=self.directory,
+            gallery=self.gallery,
+        )
+        return engine, hub
+
+    # -- life -------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the broker, then everything that needs it."""
+        if self.broker is not None:
+            self.broker.start()
+        self.engine.start()
+        self.courier.start()
+        self.telemetry.start()
+        self._keeper.start()
+
+    def watch(self) -> None:
+        """Call about once a second from the main thread."""
+        if self.broker is not None:
+            self.broker.watch()
+
+    def stop(self) -> None:
+        """Stop in the order of the way of a message."""
+        self._stopping.set()
+        self.engine.stop()
+        self.courier.stop()
+        self.telemetry.stop()
+        if self.pool is not None:
+            self.pool.close()
+        if self.broker is not None:
+            self.broker.stop()
+        self.store.close()
+
+    def _keep_evidence(self) -> None:
+        while not self._stopping.wait(PRUNE_EVIDENCE_EVERY_S):
+            self.evidence.prune(self.store, datetime.now(UTC))
+
+    # -- for the API --------------------------------------------------------------------------------------------------
+
+    def submit(self, action: Action) -> Future[Any]:
+        """Have the engine carry out `action`; the future gives what its docstring says.
+
+        :raises RefusedError: the gateway is stopping or too busy.
+        """
+        future: Future[Any] = Future()
+        self.inbox.put(Item(action, future))
+        return future
+
+    def online(self, device: str) -> bool | None:
+        """Whether a device is there; None until it is first heard."""
+        state = self._hub.devices.get(device)
+        return state.link.online if state else None
+
+    def last_seen(self, device: str) -> datetime | None:
+        """When a device was last heard."""
+        state = self._hub.devices.get(device)
+        return state.link.last_seen if state else None
+
+    def health(self) -> Health:
+        """What is wrong, in words."""
+        problems = disk_problems(str(self.settings.data))
+        if not self.engine.alive:
+            problems.append("the engine has stopped; restart the gateway and read its log")
+        if self.engine.trouble:
+            problems.append(f"messages are not taken: {self.engine.trouble}; free the disk, nothing was acknowledged")
+        if not self._mqtt.connected:
+            problems.append(f"no device can be heard: {self._mqtt.trouble}")
+        if self.broker is not None and self.broker.violations:
+            problems.append(f"the broker refused {self.broker.violations} forbidden publishes of devices; see its log")
+        if self.engine.bugs:
+            problems.append(f"{self.engine.bugs} messages met an error of our own; they are in quarantine, see the log")
+        problems += self.courier.problems() + self.telemetry.problems()
+        details = {
+            "devices": len(self._hub.devices),
+            "devices_online": sum(1 for state in self._hub.devices.values() if state.link.online),
+            "alerts_open": len(self._hub.alerts.open),
+            "broker_epoch": self._mqtt.epoch,
+            "vision_workers": self.settings.faces.workers,
+        }
+        return Health(ok=not problems, problems=problems, details=details)
+
+
+def _mqtt(settings: Settings, broker: Broker | None) -> Mqtt:
+    topics = [topic for protocol in registry.protocols().values() for topic in protocol.topics]
+    common: dict[str, Any] = {
+        "client_id": settings.mqtt.client_id,
+        "keepalive_s": settings.mqtt.keepalive_s,
+        "topics": topics,
+    }
+    if broker is not None:
+        host = "127.0.0.1" if broker.host in ("0.0.0.0", "::") else broker.host  # noqa: S104 - compared, not bound
+        return Mqtt(
+            host=host, port=broker.port, username=GATEWAY_USER, password=broker.passwords[GATEWAY_USER], **common
+        )
+    url = urlsplit(settings.mqtt.url)
+    if url.scheme not in ("mqtt", "mqtts") or not url.hostname:
+        raise SettingsError(f"mqtt.url is mqtt://[user:password@]host[:port] or mqtts://..., not {settings.mqtt.url!r}")
+    tls = url.scheme == "mqtts"
+    return Mqtt(
+        host=url.hostname,
+        port=url.port or (8883 if tls else 1883),
+        username=url.username or "",
+        password=url.password or "",
+        tls=tls,
+        **common,
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, stopped by us rather than by its own signal handlers."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+
+def serve(settings: Settings, app_factory: Callable[[Gateway], Any]) -> int:
+    """Run until SIGINT or SIGTERM. Prints `ready http://host:port` on stdout once everything is up."""
+    logs.configure(settings.log_level)
+    started = time.monotonic()
+    listening = _listen(settings)
+    gateway = Gateway(settings)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    server = _Server(
+        uvicorn.Config(app_factory(gateway), log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    )
+    web = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="http", daemon=True)
+    try:
+        gateway.start()
+        web.start()
+        while not (server.started and gateway.engine.alive) and not stop.is_set():
+            stop.wait(0.02)
+        host, port = listening.getsockname()[:2]
+        log.info("ready", seconds=round(time.monotonic() - started, 2), pid=os.getpid())
+        sys.stdout.write(f"ready http://{host}:{port}\n")
+        sys.stdout.flush()
+        while not stop.wait(0.5):
+            gateway.watch()
+    finally:
+        server.should_exit = True
+        if web.is_alive():
+            web.join(5)
+        gateway.stop()
+        log.info("stopped")
+    return 0
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.http.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((settings.http.host, settings.http.port))
+    except OSError as error:
+        sock.close()
+        raise SettingsError(
+            f"http: {settings.http.host}:{settings.http.port} cannot be listened on: {error.strerror}; set http.port"
+        ) from error
+    return sock
