@@ -511,7 +511,8 @@ def alert_key(community: str, device: str, code: str, instance: str = "") -> str
 def raised_again(alert: Alert, *, at: datetime, now: datetime, evidence: str = "", late: bool = False) -> Alert:
     """The same condition was seen again. `at`: when, as the device says; `now`: when we learnt it.
 
-    A late report is counted, and never makes a cleared alert active.
+    A late report is counted, and never makes a cleared alert active. One that comes back wants to be acknowledged
+    again, and worked on again where the work was already over.
     """
     counted = replace(
         alert,
@@ -519,17 +520,34 @@ def raised_again(alert: Alert, *, at: datetime, now: datetime, evidence: str = "
         first_seen=min(alert.first_seen, at),
         last_seen=max(alert.last_seen, at),
         evidence=alert.evidence or evidence if late else evidence or alert.evidence,
+        late=alert.late and late,
     )
     if late or alert.condition is Condition.ACTIVE:
         return counted
-    return replace(counted, condition=Condition.ACTIVE, cleared_at=None, raised_at=now, disposition=None)
+    over = alert.work in (Work.RESOLVED, Work.VERIFIED, Work.REJECTED)
+    return replace(
+        counted,
+        condition=Condition.ACTIVE,
+        cleared_at=None,
+        raised_at=now,
+        acknowledged_at=None,
+        acknowledged_by="",
+        acknowledged_reason="",
+        disposition=None,
+        disposed_by="",
+        work=Work.NONE if over else alert.work,
+        work_at=now if over else alert.work_at,
+        assignee="" if over else alert.assignee,
+    )
 
 
 def may_reopen(alert: Alert, *, now: datetime) -> bool:
     """A cleared alert takes a new report of its condition for `REOPEN_WITHIN`, unless it was closed as something
     else than true.
     """
-    return alert.cleared_at is not None and now - alert.cleared_at <= REOPEN_WITHIN
+    if alert.cleared_at is None or alert.disposition not in (None, Disposition.TRUE):
+        return False
+    return now - alert.cleared_at <= REOPEN_WITHIN
 
 
 def cleared(alert: Alert, *, at: datetime) -> Alert:
@@ -554,10 +572,11 @@ def acknowledged(alert: Alert, *, by: str, reason: str, now: datetime) -> Alert:
 def disposed(alert: Alert, *, disposition: Disposition, by: str, reason: str, now: datetime) -> Alert:
     """A person says what it was. Acknowledges it, and clears a latching alert.
 
-    :raises AlertError: the condition still holds and does not latch, so it cannot be closed yet.
+    :raises AlertError: the condition still holds and does not latch, so it cannot be closed yet. One that was only
+        ever reported late can: nothing will tell that it is over.
     """
-    latch = ALERT_TYPES[alert.type].latch
-    if alert.condition is Condition.ACTIVE and not latch and disposition is Disposition.TRUE:
+    by_person = ALERT_TYPES[alert.type].latch or alert.late
+    if alert.condition is Condition.ACTIVE and not by_person and disposition is Disposition.TRUE:
         raise AlertError("the condition still holds: it can be closed as true once it has cleared")
     done = replace(acknowledged(alert, by=by, reason=reason, now=now), disposition=disposition, disposed_by=by)
     if done.condition is Condition.ACTIVE:
@@ -583,10 +602,13 @@ _WORK_ORDER = (Work.NONE, Work.ACCEPTED, Work.ASSIGNED, Work.CLAIMED, Work.ON_SI
 
 
 def worked(alert: Alert, *, work: Work, assignee: str, now: datetime) -> Alert:
-    """The backend tells where it stands. Idempotent; a step back is ignored except `rejected` and a new `assigned`."""
+    """The backend tells where it stands. Idempotent; a step back is ignored except `rejected` and a new `assigned`
+    (to somebody else than before).
+    """
     if work is alert.work and assignee in ("", alert.assignee):
         return alert
-    forward = work is Work.REJECTED or alert.work is Work.REJECTED or work is Work.ASSIGNED
+    anew = work is Work.ASSIGNED and assignee not in ("", alert.assignee)
+    forward = work is Work.REJECTED or alert.work is Work.REJECTED or anew
     if not forward and _WORK_ORDER.index(work) < _WORK_ORDER.index(alert.work):
         return alert
     return replace(alert, work=work, work_at=now, assignee=assignee or alert.assignee)
