@@ -302,7 +302,7 @@ class Engine:
             case VisionAnswer():
                 return self._seen(what, now, batch, turn)
             case CommandUnsent(command=command, reason=reason):
-                return self._hub.unsent(command, reason, now, batch, turn)
+                return self._hub.commands.unsent(command, reason, now, batch=batch, turn=turn)
             case SendCommand(idempotency_key=key):
                 known = self._command_of_key(key, batch) if key else None
                 return known or self._hub.request(what, uuid.uuid4().hex, now, batch, turn)

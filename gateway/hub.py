@@ -16,8 +16,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from devices import commands
-from devices.commands import CommandRecord, CommandStatus
+from devices.commands import CommandRecord
 from devices.effects import (
     CheckCredential,
     CheckPlate,
@@ -38,7 +37,6 @@ from devices.events import (
     NAME_OF,
     BarrierMoved,
     CommandAnswered,
-    CommandResult,
     CredentialChecked,
     DoorChanged,
     Event,
@@ -55,6 +53,7 @@ from gateway import metrics
 from gateway.actions import NotFoundError, RefusedError, SendCommand
 from gateway.alertbook import AlertBook
 from gateway.changes import Changes, DeviceState, EventRow, Job, Point, Sending
+from gateway.commandbook import CommandBook
 from gateway.directory import Directory
 from gateway.policies import POLICIES, Policy
 from gateway.reader import Read, event_id
@@ -100,8 +99,8 @@ class Hub:
         self.devices: dict[str, DeviceState] = {}
         self._policies = {policy.name: policy for policy in POLICIES}
         self._policy_states: dict[tuple[str, str], Struct] = {}
-        self.commands: dict[str, CommandRecord] = {}
         self.schedule = Schedule()
+        self.commands = CommandBook(protocols, self.schedule)
         self._saved: dict[str, datetime] = {}
         self._effects: dict[type[Effect], Callable[[Any, Cause, Changes, Changes], list[Event]]] = {
             RaiseAlert: self._raise_alert,
@@ -189,7 +188,7 @@ class Hub:
         """What the device's kind and the policies make of one fact; facts that follow from it."""
         device = cause.device
         if isinstance(event, CommandAnswered):
-            self._answered(event, device, batch, turn)
+            self.commands.answered(event, device, batch=batch, turn=turn)
         kind = self._kinds[device.kind]
         state = self._state(device, batch, turn)
         if cause.late:
@@ -201,7 +200,7 @@ class Hub:
             self._keep(device, DeviceState(state.link, after), batch, turn)
         self.schedule.want(("kind", device.id), kind.deadline(after, device))
         if isinstance(event, _SENSORS):
-            self._sensed(event, device, batch, turn)
+            self.commands.sensed(event, device, batch=batch, turn=turn)
         facts = self._perform(effects, cause, batch, turn, salt=b"kind")
         for policy in POLICIES:
             scope = policy.scope(event, device)
@@ -234,9 +233,7 @@ class Hub:
             return
         event = Ticked(at=now)
         if what == "command":
-            record = self._record(rest[0], batch, turn)
-            if record is not None:
-                self._settle(commands.overdue(record, now), turn)
+            self.commands.overdue(rest[0], now, batch=batch, turn=turn)
         elif what == "policy":
             policy = self._policies[rest[0]]
             self._decide_policy(policy, rest[1], event, None, batch, turn)
@@ -267,8 +264,7 @@ class Hub:
     def _deadline(self, name: Name, batch: Changes, turn: Changes) -> datetime | None:
         what, *rest = name
         if what == "command":
-            record = self._record(rest[0], batch, turn)
-            return commands.deadline(record) if record else None
+            return self.commands.deadline(rest[0], batch, turn)
         if what == "policy":
             state = self._policy_state((rest[0], rest[1]), batch, turn)
             return self._policies[rest[0]].deadline(state, self._settings.policies) if state else None
@@ -318,7 +314,11 @@ class Hub:
     def _command(self, effect: Command, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
         target = self._target(effect, cause)
         if self._online(target, batch, turn) and effect.not_after > cause.now:
-            self._send(replace(effect, device=target.id), cause.id.hex(), "gateway", target, cause.now, turn)
+            try:
+                command = replace(effect, device=target.id)
+                self.commands.send(command, cause.id.hex(), target, cause.now, turn, by="gateway")
+            except UnsupportedCommandError as error:
+                log.warning("command_unsupported", device=target.id, reason=str(error))
         return []
 
     def _check_credential(self, effect: CheckCredential, cause: Cause, _b: Changes, _t: Changes) -> list[Event]:
@@ -367,54 +367,12 @@ class Hub:
             raise RefusedError(f"{device.id} is offline; a command is never queued: try again when it is back")
         if action.command.not_after <= now:
             raise RefusedError("not_after has passed already")
-        return self._send(action.command, command_id, action.by, device, now, turn, key=action.idempotency_key)
-
-    def _send(
-        self, command: Command, command_id: str, by: str, device: Device, now: datetime, turn: Changes, *, key: str = ""
-    ) -> CommandRecord:
-        record = commands.recorded(command, command_id, by=by, now=now)
         try:
-            message = self._protocols[device.protocol].encode(command, command_id, device, now)
+            return self.commands.send(
+                action.command, command_id, device, now, turn, by=action.by, key=action.idempotency_key
+            )
         except UnsupportedCommandError as error:
-            if by != "gateway":
-                raise RefusedError(f"{device.id} ({device.protocol}) cannot do {record.type}: {error}") from error
-            return self._settle(replace(record, status=CommandStatus.FAILED, reason=str(error)), turn)
-        if key:
-            turn.keys[command_id] = key
-        turn.sendings.append(Sending(message, device.id, command_id, command.not_after))
-        return self._settle(record, turn)
-
-    def _settle(self, record: CommandRecord, turn: Changes) -> CommandRecord:
-        turn.commands[record.id] = record
-        self.schedule.want(("command", record.id), commands.deadline(record))
-        if record.status.final:
-            metrics.COMMANDS.labels(record.type, record.status).inc()
-        return record
-
-    def unsent(self, command: str, reason: str, now: datetime, batch: Changes, turn: Changes) -> None:
-        """The broker did not take it: it has not happened, and will not."""
-        record = self._record(command, batch, turn)
-        if record is not None:
-            answer = CommandAnswered(at=now, command_id=command, result=CommandResult.FAILED, reason=reason)
-            self._settle(commands.answered(record, answer), turn)
-
-    def _answered(self, event: CommandAnswered, device: Device, batch: Changes, turn: Changes) -> None:
-        record = self._record(event.command_id, batch, turn)
-        if record is not None and record.device == device.id:
-            after = commands.answered(record, event)
-            if after is not record:
-                self._settle(after, turn)
-
-    def _sensed(self, event: Event, device: Device, batch: Changes, turn: Changes) -> None:
-        for held in (self.commands, batch.commands, turn.commands):
-            for record in [r for r in held.values() if r.device == device.id and not r.status.final]:
-                latest = self._record(record.id, batch, turn)
-                after = commands.sensed(latest, event) if latest else latest
-                if after is not None and after is not latest:
-                    self._settle(after, turn)
-
-    def _record(self, command: str, batch: Changes, turn: Changes) -> CommandRecord | None:
-        return turn.commands.get(command) or batch.commands.get(command) or self.commands.get(command)
+            raise RefusedError(f"{device.id} ({device.protocol}) cannot do this: {error}") from error
 
     # -- states -----------------------------------------------------------------------------------------------------
 
@@ -462,11 +420,6 @@ class Hub:
             self._policy_states[policy, scope] = held
             self.schedule.want(("policy", policy, scope), now)
 
-    def take_up(self, record: CommandRecord) -> None:
-        """A command published before we stopped: it is never published again, only its answer is awaited."""
-        self.commands[record.id] = record
-        self.schedule.want(("command", record.id), commands.deadline(record))
-
     def grace(self, now: datetime) -> None:
         """The broker was away: silence until now was not the devices'."""
         for device_id, state in self.devices.items():
@@ -480,9 +433,5 @@ class Hub:
                 self._policy_states.pop(name, None)
             else:
                 self._policy_states[name] = held
-        for record in batch.commands.values():
-            if record.status.final:
-                self.commands.pop(record.id, None)
-            else:
-                self.commands[record.id] = record
+        self.commands.adopt(batch)
         self.alerts.adopt(batch, now)

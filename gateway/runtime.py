@@ -93,7 +93,7 @@ class Gateway:
         ]
         hub.restore(journal.device_states(known), held, datetime.now(UTC))
         for record in journal.unfinished_commands():
-            hub.take_up(record)
+            hub.commands.take_up(record)
         engine = Engine(
             settings=settings,
             mqtt=self._mqtt,

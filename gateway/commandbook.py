@@ -1,0 +1,93 @@
+"""The unfinished commands in memory: published once, then followed until the device or its sensor tells the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from devices import commands
+from devices.commands import CommandRecord
+from devices.effects import Command
+from devices.events import CommandAnswered, CommandResult, Event
+from devices.model import Device, Protocol
+from gateway import metrics
+from gateway.changes import Changes, Sending
+from gateway.schedule import Schedule
+
+
+class CommandBook:
+    """Every command without an outcome yet."""
+
+    def __init__(self, protocols: Mapping[str, Protocol], schedule: Schedule) -> None:
+        self._protocols = protocols
+        self._schedule = schedule
+        self._open: dict[str, CommandRecord] = {}
+
+    def send(
+        self, command: Command, command_id: str, device: Device, now: datetime, turn: Changes, *, by: str, key: str = ""
+    ) -> CommandRecord:
+        """Record a command as sent and have it published once the record is safe. A crash in between loses it.
+
+        :raises UnsupportedCommandError: the device's protocol has no message for it.
+        """
+        message = self._protocols[device.protocol].encode(command, command_id, device, now)
+        if key:
+            turn.keys[command_id] = key
+        turn.sendings.append(Sending(message, device.id, command_id, command.not_after))
+        return self._settle(commands.recorded(command, command_id, by=by, now=now), turn)
+
+    def _settle(self, record: CommandRecord, turn: Changes) -> CommandRecord:
+        turn.commands[record.id] = record
+        self._schedule.want(("command", record.id), commands.deadline(record))
+        if record.status.final:
+            metrics.COMMANDS.labels(record.type, record.status).inc()
+        return record
+
+    def take_up(self, record: CommandRecord) -> None:
+        """One published before we stopped: it is never published again, only its answer is awaited."""
+        self._open[record.id] = record
+        self._schedule.want(("command", record.id), commands.deadline(record))
+
+    def _record(self, command: str, batch: Changes, turn: Changes) -> CommandRecord | None:
+        return turn.commands.get(command) or batch.commands.get(command) or self._open.get(command)
+
+    def deadline(self, command: str, batch: Changes, turn: Changes) -> datetime | None:
+        """When waiting for its outcome ends."""
+        record = self._record(command, batch, turn)
+        return commands.deadline(record) if record else None
+
+    def overdue(self, command: str, now: datetime, *, batch: Changes, turn: Changes) -> None:
+        """The wait is over."""
+        record = self._record(command, batch, turn)
+        if record is not None:
+            self._settle(commands.overdue(record, now), turn)
+
+    def unsent(self, command: str, reason: str, now: datetime, *, batch: Changes, turn: Changes) -> None:
+        """The broker did not take it: it has not happened, and will not."""
+        record = self._record(command, batch, turn)
+        if record is not None:
+            answer = CommandAnswered(at=now, command_id=command, result=CommandResult.FAILED, reason=reason)
+            self._settle(commands.answered(record, answer), turn)
+
+    def answered(self, event: CommandAnswered, device: Device, *, batch: Changes, turn: Changes) -> None:
+        """The device answers one of its own commands; an answer to somebody else's is no answer."""
+        record = self._record(event.command_id, batch, turn)
+        if record is not None and record.device == device.id and not record.status.final:
+            self._settle(commands.answered(record, event), turn)
+
+    def sensed(self, event: Event, device: Device, *, batch: Changes, turn: Changes) -> None:
+        """A sensor of the device may show what its commands did."""
+        for command in {**self._open, **batch.commands, **turn.commands}:
+            record = self._record(command, batch, turn)
+            if record is not None and record.device == device.id and not record.status.final:
+                after = commands.sensed(record, event)
+                if after is not record:
+                    self._settle(after, turn)
+
+    def adopt(self, batch: Changes) -> None:
+        """The batch is safe: what it changed is the truth now."""
+        for record in batch.commands.values():
+            if record.status.final:
+                self._open.pop(record.id, None)
+            else:
+                self._open[record.id] = record
