@@ -10,6 +10,8 @@ import { marks, severityBadge } from "./queue.js";
 import { passageButton } from "./devices.js";
 import * as store from "./store.js";
 
+const SHOWN_IN_BAR = new Set(["distance", "threshold"]);
+
 let current = "";
 let full = null; // the last GET /v1/alerts/{id}
 let error = null;
@@ -28,6 +30,7 @@ export function show(id) {
   drawn = { pictures: "", forms: "" };
   forgetPictures();
   parts = shell();
+  $("detail").classList.remove("pictured");
   $("detail").replaceChildren(...(id ? Object.values(parts) : [placeholder("calm", t("detail.none"), t("detail.noneHint"))]));
   $("detail").scrollTop = 0;
   draw();
@@ -96,7 +99,7 @@ function drawFacts(alert) {
     alert.shelved_until && [t("detail.shelvedUntil"), clock(alert.shelved_until)],
     alert.work && alert.work !== "none" && [t("detail.work"), [t(`work.${alert.work}`), alert.assignee].filter(Boolean).join(" · ")],
     alert.six_zero && [t("detail.zero"), alert.six_zero],
-    ...Object.entries(alert.detail ?? {}).map(([name, value]) => fact(name, value)),
+    ...Object.entries(alert.detail ?? {}).filter(([name]) => !(alert.identified && SHOWN_IN_BAR.has(name))).map(([name, value]) => fact(name, value)),
   ];
   parts.facts.className = "facts";
   parts.facts.replaceChildren(el("dl", {}, ...lines.filter(Boolean).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])));
@@ -112,11 +115,13 @@ function drawPictures(alert) {
     alert.evidence && picture(alert.evidence, t("detail.snapshot")),
     known?.photo && picture(known.photo, t("detail.enrolled")),
   ].filter(Boolean);
+  const measured = known && Number.isFinite(known.distance) && Number.isFinite(known.threshold);
   parts.pictures.className = "pictures";
   parts.pictures.replaceChildren(
     ...(figures.length ? [el("div", { class: "figures" }, ...figures)] : []),
-    ...(known && known.distance !== null ? [matchBar(known)] : []),
+    ...(measured ? [matchBar(known)] : []),
   );
+  $("detail").classList.toggle("pictured", figures.length > 0);
 }
 
 /** Redrawn only when what can be done changes, so that a half-written reason is never lost. */

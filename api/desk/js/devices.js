@@ -3,17 +3,20 @@
 import * as api from "./api.js";
 import { askFirst, commandName, run } from "./commands.js";
 import { $, arrange, el, icon, placeholder, soon } from "./dom.js";
-import { ageNode, fact, nameOf, placeOf } from "./format.js";
+import { ageNode, nameOf, placeOf } from "./format.js";
 import { has, onLanguage, t } from "./i18n.js";
 import { may } from "./rights.js";
 import * as store from "./store.js";
 
 const KINDS = ["face_gate", "barrier", "camera", "light", "cover", "bay"];
+const READ_AGAIN_MS = 20_000; // the feed tells who comes and goes; doors and lamps are read again
 const MOVES = ["open_passage", "close_barrier"];
+const FITS = { face_gate: ["open_passage"], barrier: MOVES, light: ["set_lamp"], camera: [], cover: [], bay: [] };
 const NOT_BY_HAND = new Set(["blocklisted_plate", "blocked_person", "duress", "door_forced"]);
 
 const devices = new Map();
 const results = new Map(); // device id -> the last outcome of a command
+const levels = new Map(); // device id -> the level its slider stands at
 const tiles = new Map();
 const groups = new Map();
 const filter = { kinds: new Set(), offline: false, text: "" };
@@ -22,6 +25,9 @@ const loading = { state: "loading", error: null };
 const onlineWord = (device) => (device.online === null || device.online === undefined ? "unknown" : device.online ? "online" : "offline");
 const iconOf = (kind) => (KINDS.includes(kind) ? kind : "device");
 const kindWord = (kind) => (has(`kind.${kind}`) ? t(`kind.${kind}`) : kind);
+
+/** The protocol lists what it can say at all; a kind we know is offered only what makes sense for it. */
+const commandsOf = (device) => (device.commands ?? []).filter((type) => FITS[device.kind]?.includes(type) ?? true);
 
 export async function load() {
   try {
@@ -48,10 +54,15 @@ const changed = () => { render(); store.setFilter({}); };
 
 function operate(device, type) {
   askFirst(device, type, (step) => run(device, { type }, (outcome) => {
-    results.set(device.id, outcome);
     step(outcome);
-    render();
+    showResult(device, outcome);
   }));
+}
+
+function showResult(device, outcome) {
+  results.set(device.id, outcome);
+  render();
+  if (outcome.status === "done") load();
 }
 
 function moveButton(device, type) {
@@ -65,30 +76,40 @@ function moveButton(device, type) {
 /** In an alert: the button of its gate, unless the advice is to keep it shut. */
 export function passageButton(alert) {
   const device = devices.get(alert.device);
-  if (!device?.commands?.includes("open_passage") || NOT_BY_HAND.has(alert.type) || !may("commands:write")) return "";
+  if (!device || !commandsOf(device).includes("open_passage") || NOT_BY_HAND.has(alert.type) || !may("commands:write")) return "";
   return moveButton(device, "open_passage");
 }
 
 function lampForm(device) {
-  const level = Math.round(device.state?.level_pct ?? 100);
+  const level = levels.get(device.id) ?? 100;
   const shown = el("output", {}, t("command.level", { n: level }));
   const range = el("input", { type: "range", min: 0, max: 100, step: 5, value: level, "aria-label": t("fact.level_pct") });
   const off = device.online === false || !may("commands:write");
   range.disabled = off;
-  range.addEventListener("input", () => { shown.textContent = t("command.level", { n: range.value }); });
+  range.addEventListener("input", () => { levels.set(device.id, Number(range.value)); shown.textContent = t("command.level", { n: range.value }); });
   const node = el("form", { class: "lamp" }, range, shown,
     el("button", { type: "submit", class: "act", "data-command": "set_lamp", disabled: off }, commandName("set_lamp", device.kind)));
   node.addEventListener("submit", (event) => {
     event.preventDefault();
-    run(device, { type: "set_lamp", level_pct: Number(range.value) }, (outcome) => { results.set(device.id, outcome); render(); });
+    run(device, { type: "set_lamp", level_pct: Number(range.value) }, (outcome) => showResult(device, outcome));
   });
   return node;
 }
 
+/** What the kind's state says in a word, where it is known: an arm nobody has heard of is not "down". */
+const STATE = {
+  face_gate: ({ known, opened_at: at }) => (at ? ["open", at] : known && ["closed"]),
+  barrier: ({ opened_at: at }) => at && ["open", at],
+  light: ({ lit, since }) => typeof lit === "boolean" && [lit ? "on" : "off", since],
+  cover: ({ open }) => typeof open === "boolean" && [open ? "open" : "closed"],
+  bay: ({ occupied_at: at }) => at && ["taken", at],
+};
+
 function stateWords(device) {
-  return Object.entries(device.state ?? {})
-    .filter(([name, value]) => has(`fact.${name}`) && value !== null && value !== "" && typeof value !== "object")
-    .map(([name, value]) => { const [label, text] = fact(name, value); return el("span", {}, `${label} ${text}`); });
+  const found = STATE[device.kind]?.(device.state ?? {});
+  if (!found) return [];
+  const [word, since] = found;
+  return [el("span", {}, t(`now.${device.kind}.${word}`)), since ? ageNode(since) : ""];
 }
 
 function tile(device) {
@@ -97,7 +118,7 @@ function tile(device) {
   const shown = JSON.stringify([device, result, document.documentElement.lang, may("commands:write")]);
   const kept = tiles.get(device.id);
   if (kept && (kept.shown === shown || kept.node.contains(document.activeElement) && kept.core === core(device, result))) return kept.node;
-  const commands = device.commands ?? [];
+  const commands = commandsOf(device);
   const node = kept?.node ?? el("li", { "data-device": device.id });
   node.className = `tile ${online}`;
   node.replaceChildren(
@@ -170,6 +191,7 @@ export const render = soon(() => {
 });
 
 export function startDevices() {
+  setInterval(() => { if (!$("view-devices").hidden && !$("desk").hidden) load(); }, READ_AGAIN_MS);
   $("only-offline").addEventListener("change", (event) => { filter.offline = event.target.checked; render(); });
   $("device-search").addEventListener("input", (event) => { filter.text = event.target.value.trim().toLowerCase(); render(); });
   onLanguage(render);

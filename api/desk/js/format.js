@@ -36,13 +36,16 @@ export function refreshAges() {
 export const placeOf = (item) => [item.community, item.grid, item.building].filter(Boolean).join(" · ");
 export const nameOf = (device) => device.name || device.id;
 
-/** `level_pct: 40` -> ["亮度", "40 %"]; names nobody translated keep the gateway's spelling, their unit included. */
+const UNITS = { s: "s", pct: "%", deg: "°", cm: "cm", w: "W", v: "V", a: "A", h: "h", c: "°C" };
+
+/** `level_pct: 40` -> ["亮度", "40 %"]; names nobody translated keep the gateway's spelling. */
 export function fact(name, value) {
   const label = has(`fact.${name}`) ? t(`fact.${name}`) : name;
   if (typeof value === "boolean") return [label, t(`value.${value}`)];
   if (typeof value === "number") {
     const figure = Number.isInteger(value) ? String(value) : value.toFixed(2);
-    return [label, name.endsWith("_pct") ? `${figure} %` : figure];
+    const unit = UNITS[name.split("_").at(-1)];
+    return [label, unit && name.includes("_") ? `${figure} ${unit}` : figure];
   }
   return [label, typeof value === "object" ? JSON.stringify(value) : String(value)];
 }

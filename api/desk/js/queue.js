@@ -1,7 +1,7 @@
 // The list of alerts: one row each, P1 first, then newest.
 
 import { $, arrange, el, icon, placeholder, soon } from "./dom.js";
-import { ageNode, nameOf, placeOf } from "./format.js";
+import { ageNode, placeOf } from "./format.js";
 import { onLanguage, pick, t } from "./i18n.js";
 import * as store from "./store.js";
 
@@ -46,12 +46,14 @@ function fill(row, alert) {
   const button = row.firstElementChild;
   button.setAttribute("aria-current", String(chosen));
   button.replaceChildren(
-    severityBadge(alert),
-    el("span", { class: "row-title" }, pick(alert.title) || alert.type),
-    alert.count > 1 ? el("span", { class: "times" }, `×${alert.count}`) : "",
-    ageNode(alert.raised_at),
-    el("span", { class: "row-place" }, placeWords(alert)),
-    el("span", { class: "marks" }, ...marks(alert)),
+    el("span", { class: "row-line" },
+      severityBadge(alert),
+      el("span", { class: "row-title" }, pick(alert.title) || alert.type),
+      alert.count > 1 ? el("span", { class: "times" }, `×${alert.count}`) : "",
+      ageNode(alert.raised_at)),
+    el("span", { class: "row-line" },
+      el("span", { class: "row-place" }, placeWords(alert)),
+      el("span", { class: "marks" }, ...marks(alert))),
   );
 }
 
