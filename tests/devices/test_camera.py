@@ -1,0 +1,83 @@
+import pytest
+
+from devices.events import CameraFault, CameraHealthChanged, ObjectDetected
+from devices.kinds.camera import CAMERA, MAX_TRACKS
+from tests.devices.table import Run, at, changes
+
+
+def camera(**params: float) -> Run:
+    return Run(CAMERA, **params)
+
+
+def thing(seconds: float, track: str = "t1", *, zone: str = "lane", present: bool = True) -> ObjectDetected:
+    return ObjectDetected(
+        at=at(seconds), label="car", zone=zone, track=track, confidence=0.8, present=present, evidence=f"e{seconds}"
+    )
+
+
+def test_something_that_stays_in_a_zone_raises_one_alert() -> None:
+    run = camera()
+    assert run.say(thing(0), thing(50)) == []
+    (alert,) = run.until(3000)
+    assert (alert.code, alert.instance, alert.at) == ("zone_intrusion", "lane", at(60))
+    assert (alert.confidence, alert.evidence, alert.detail) == (0.8, "e50", {"label": "car", "dwell_s": 60.0})
+
+
+def test_the_alert_is_over_when_the_last_one_has_left_the_zone() -> None:
+    run = camera()
+    run.say(thing(0), thing(5, "t2"))
+    assert changes(run.until(100)) == ["+zone_intrusion"]
+    assert run.say(thing(101, present=False)) == []
+    assert changes(run.say(thing(102, "t2", present=False))) == ["-zone_intrusion"]
+    assert run.due is None
+
+
+def test_who_only_passes_through_raises_nothing() -> None:
+    run = camera()
+    run.say(thing(0), thing(59, present=False), thing(61))
+    assert changes(run.until(120)) == []
+    assert changes(run.until(121)) == ["+zone_intrusion"]
+
+
+def test_zones_are_watched_each_on_their_own() -> None:
+    run = camera()
+    run.say(thing(0, zone="lane"), thing(10, zone="roof"))
+    assert [e.instance for e in run.until(100)] == ["lane", "roof"]
+    (cleared,) = run.say(thing(101, zone="lane", present=False))
+    assert cleared.instance == "lane"
+
+
+def test_no_zone_or_no_dwell_time_means_no_watch() -> None:
+    assert camera().say(thing(0, zone="")) == []
+    run = camera(dwell_s=0)
+    run.say(thing(0))
+    assert run.due is None
+
+
+def test_a_track_the_camera_forgot_to_end_is_lost_after_an_hour() -> None:
+    run = camera()
+    run.say(thing(0))
+    assert changes(run.until(3600)) == ["+zone_intrusion", "-zone_intrusion"]
+    assert run.state == CAMERA.initial
+
+
+def test_a_crowd_is_bounded_and_its_oldest_are_dropped() -> None:
+    run = camera()
+    run.say(*(thing(n, f"t{n}") for n in range(MAX_TRACKS + 10)))
+    assert [t.track for t in run.state.tracks] == [f"t{n}" for n in range(10, MAX_TRACKS + 10)]
+
+
+def test_a_zone_crowded_out_of_memory_does_not_keep_its_alert() -> None:
+    run = camera()
+    run.say(thing(0, zone="roof"))
+    run.until(60)
+    crowd = run.say(*(thing(61, f"t{n}") for n in range(MAX_TRACKS)))
+    assert changes(crowd) == ["-zone_intrusion"]
+
+
+@pytest.mark.parametrize("fault", list(CameraFault))
+def test_a_spoilt_picture_is_an_alert_until_it_is_good_again(fault: CameraFault) -> None:
+    run = camera()
+    (alert,) = run.say(CameraHealthChanged(at=at(0), fault=fault, active=True, evidence="e1"))
+    assert (alert.code, alert.evidence) == (f"camera_{fault}", "e1")
+    assert changes(run.say(CameraHealthChanged(at=at(1), fault=fault, active=False))) == [f"-camera_{fault}"]
