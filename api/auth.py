@@ -155,7 +155,7 @@ class Caller(Struct, frozen=True, kw_only=True):
         return scope in self.token.scopes
 
 
-_bearer = HTTPBearer(
+bearer = HTTPBearer(
     auto_error=False, scheme_name="token", description="A token made with `linli token create`: linli_<id>_<secret>."
 )
 
@@ -163,7 +163,7 @@ _bearer = HTTPBearer(
 def authorize(
     wanted: SecurityScopes,
     gateway: TheGateway,
-    given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> Caller:
     """The caller, if the token is good and has the scopes the operation names; else a 401 or 403 problem."""
     if given is None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from api.errors import ApiError
 from api.facade import Gateway
-from gateway.actions import Action
+from gateway.actions import Action, RefusedError
 
 ANSWER_WITHIN_S = 10.0
 T = TypeVar("T")
@@ -19,7 +19,11 @@ async def ask(gateway: Gateway, action: Action, kind: type[T]) -> T:
     :raises ApiError: 503, no answer in time; it may still be carried out. The engine's own errors pass.
     """
     try:
-        done = await asyncio.wait_for(asyncio.wrap_future(gateway.submit(action)), ANSWER_WITHIN_S)
+        coming = gateway.submit(action)
+    except RefusedError as error:  # it is stopping, or too busy to take anything
+        raise ApiError(503, str(error), headers={"Retry-After": "5"}) from error
+    try:
+        done = await asyncio.wait_for(asyncio.wrap_future(coming), ANSWER_WITHIN_S)
     except TimeoutError as error:
         detail = "the gateway does not answer just now; it may still do what was asked. See /health"
         raise ApiError(503, detail, headers={"Retry-After": "5"}) from error

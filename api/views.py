@@ -122,7 +122,8 @@ def photo_path(person: str) -> str:
 def resident_fields(resident: Resident) -> dict[str, Any]:
     """The fields of a `ResidentView`."""
     photo = photo_path(resident.id) if resident.templates else None
-    return msgspec.to_builtins(resident, builtin_types=()) | {"photo": photo}
+    fields: dict[str, Any] = msgspec.to_builtins(resident)
+    return fields | {"photo": photo}
 
 
 def vehicle_view(vehicle: Vehicle) -> schemas.VehicleView:

@@ -1,0 +1,58 @@
+"""Registered vehicles, and the CSV files property offices keep them in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request, Response, status
+from fastapi.concurrency import run_in_threadpool
+
+from api import schemas, views
+from api.auth import VehiclesRead, VehiclesWrite
+from api.facade import TheGateway
+from gateway.vehicles import Vehicle, checked, checked_plate, decoded, new_vehicle_id
+
+router = APIRouter(prefix="/v1/vehicles", tags=["vehicles"])
+_CSV: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "UTF-8, UTF-16 or GBK. The first line names the columns: plate (车牌), listing (名单), "
+        "owner (车主), valid_from (生效), valid_to (失效), note (备注); only plate is needed.",
+        "content": {
+            "text/csv": {"schema": {"type": "string"}, "example": "plate,listing,owner\n粤B12345,allow,Resident 12\n"}
+        },
+    }
+}
+
+
+@router.get("")
+def list_vehicles(gateway: TheGateway, _: VehiclesRead) -> schemas.VehicleList:
+    """Every vehicle, by plate."""
+    return schemas.VehicleList(items=[views.vehicle_view(vehicle) for vehicle in gateway.directory.vehicles()])
+
+
+@router.put("/{plate}", responses={201: {"model": schemas.VehicleView, "description": "It is new."}})
+def put_vehicle(
+    plate: str, body: schemas.VehicleBody, gateway: TheGateway, _: VehiclesWrite, response: Response
+) -> schemas.VehicleView:
+    """Register or change a vehicle."""
+    vehicle = checked(Vehicle(plate=checked_plate(plate), id=new_vehicle_id(), **body.model_dump()))
+    if gateway.directory.put_vehicle(vehicle):
+        response.status_code = status.HTTP_201_CREATED
+    kept = gateway.directory.vehicle(vehicle.plate)
+    return views.vehicle_view(kept or vehicle)
+
+
+@router.delete("/{plate}", status_code=status.HTTP_204_NO_CONTENT)
+def remove_vehicle(plate: str, gateway: TheGateway, _: VehiclesWrite) -> None:
+    """Forget a vehicle."""
+    gateway.directory.remove_vehicle(plate)
+
+
+@router.post("/import", openapi_extra=_CSV)
+async def import_vehicles(request: Request, gateway: TheGateway, _: VehiclesWrite) -> schemas.ImportView:
+    """Take over a CSV file. Good lines are registered; a line with a fault is left out whole and reported."""
+    text = decoded(await request.body())
+    report = await run_in_threadpool(gateway.directory.import_vehicles, text)
+    return schemas.ImportView(**msgspec.to_builtins(report))
