@@ -9,6 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+cv2.utils.logging.setLogLevel(
+    cv2.utils.logging.LOG_LEVEL_ERROR
+)  # errors only: a damaged image is an answer, not a line in our log
+
 Image = NDArray[np.uint8]
 """BGR, uint8[height, width, 3]."""
 

@@ -176,7 +176,7 @@ def _sure(reading: PlateReading) -> bool:
 
 
 def _rank(reading: PlateReading) -> tuple[bool, bool, float]:
-    """Of several plates in one image: one that is sure, then a valid one, then the largest, which is the nearest car."""
+    """Of several plates in one image: one that is sure, then a valid one, then the largest: the nearest car's."""
     area = cv2.contourArea(np.array(reading.quad, dtype=np.float32))
     return _sure(reading), reading.valid, float(area)
 
