@@ -1,0 +1,141 @@
+"""What holds for every kind, whatever its device says and in whatever order."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from devices.alerts import ALERT_TYPES
+from devices.effects import ClearAlert, Command, OpenPassage, RaiseAlert
+from devices.events import EVENTS, Event, Ticked
+from devices.kinds import KINDS
+from devices.model import DeviceKind
+from tests.devices.table import at, device
+
+TIMES = st.one_of(st.integers(0, 60), st.integers(0, 400_000)).map(at)
+WORDS = st.sampled_from(["", "a", "b"])
+NUMBERS = st.floats(-1000, 1000)
+
+
+def _values(kind: Any) -> st.SearchStrategy[Any]:  # noqa: PLR0911 - one table
+    """Values for one field of an event."""
+    match kind:
+        case msgspec.inspect.UnionType(types=types):
+            return st.one_of(*(_values(t) for t in types))
+        case msgspec.inspect.NoneType():
+            return st.none()
+        case msgspec.inspect.BoolType():
+            return st.booleans()
+        case msgspec.inspect.IntType():
+            return st.integers(0, 20)
+        case msgspec.inspect.FloatType(ge=low, le=high):
+            return NUMBERS if high is None else st.floats(low or 0, high)
+        case msgspec.inspect.EnumType(cls=cls):
+            return st.sampled_from(list(cls))
+        case msgspec.inspect.DateTimeType():
+            return TIMES
+    return WORDS
+
+
+def _of(event: type[Event]) -> st.SearchStrategy[Event]:
+    fields = msgspec.inspect.type_info(event).fields
+    return st.builds(event, **{f.name: _values(f.type) for f in fields})
+
+
+ANYTHING = st.one_of(*(_of(event) for event in EVENTS.values()))
+IN_ORDER = st.lists(ANYTHING, max_size=30).map(lambda events: sorted(events, key=lambda e: e.at))
+EVERY_KIND = pytest.mark.parametrize("kind", list(KINDS.values()), ids=list(KINDS))
+
+
+def _limits(kind: DeviceKind[Any]) -> st.SearchStrategy[dict[str, float]]:
+    """The defaults, with some limits switched on, off or made small."""
+    return st.dictionaries(st.sampled_from(["", *kind.params]), st.sampled_from([0.0, 1.0, 7.0, 90.0]), max_size=3)
+
+
+def test_every_kind_is_found_by_its_own_name() -> None:
+    assert set(KINDS) == {"face_gate", "barrier", "camera", "light", "cover", "bay"}
+    assert all(kind.name == name for name, kind in KINDS.items())
+
+
+@EVERY_KIND
+def test_every_limit_has_a_finite_default_and_a_meaning(kind: DeviceKind[Any]) -> None:
+    for name, (default, meaning) in kind.params.items():
+        assert math.isfinite(default), name
+        assert len(meaning) > 10, name
+
+
+@EVERY_KIND
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_whatever_a_device_says_its_state_survives_the_disk_and_its_effects_are_known(
+    kind: DeviceKind[Any], data: st.DataObject
+) -> None:
+    thing = device(kind.name, **data.draw(_limits(kind)))
+    state = kind.initial
+    for event in data.draw(st.lists(ANYTHING, max_size=30)):
+        state, effects = kind.decide(state, event, thing)
+        assert msgspec.json.decode(msgspec.json.encode(state), type=type(kind.initial)) == state
+        for effect in effects:
+            msgspec.json.encode(effect)
+            assert not isinstance(effect, RaiseAlert | ClearAlert) or effect.code in ALERT_TYPES
+            assert not isinstance(effect, Command) or effect.not_after >= event.at
+
+
+@EVERY_KIND
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_deadline_served_is_a_deadline_past(kind: DeviceKind[Any], data: st.DataObject) -> None:
+    thing = device(kind.name, **data.draw(_limits(kind)))
+    state, now = kind.initial, at(0)
+    for event in data.draw(IN_ORDER):
+        now = event.at
+        state, _ = kind.decide(state, event, thing)
+    for wait in data.draw(st.lists(st.integers(0, 200_000), max_size=5)):
+        due = kind.deadline(state, thing)
+        if due is None:
+            break
+        now = max(now, due) + timedelta(seconds=wait)
+        for _ in range(3):  # what was due in between may come one after the other, but it ends
+            state, _effects = kind.decide(state, Ticked(at=now), thing)
+        again = kind.deadline(state, thing)
+        assert again is None or again > now
+
+
+@EVERY_KIND
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_tick_before_the_deadline_changes_nothing(kind: DeviceKind[Any], data: st.DataObject) -> None:
+    thing = device(kind.name)
+    state = kind.initial
+    for event in data.draw(IN_ORDER):
+        state, _ = kind.decide(state, event, thing)
+    due = kind.deadline(state, thing)
+    early = at(0) if due is None else due - timedelta(seconds=1)
+    assert kind.decide(state, Ticked(at=early), thing) == (state, [])
+
+
+@EVERY_KIND
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_the_same_event_at_once_again_opens_nothing(kind: DeviceKind[Any], data: st.DataObject) -> None:
+    thing = device(kind.name)
+    state = kind.initial
+    for event in data.draw(IN_ORDER):
+        state, _ = kind.decide(state, event, thing)
+        again, effects = kind.decide(state, event, thing)
+        assert not [e for e in effects if isinstance(e, OpenPassage)]
+        assert kind.deadline(again, thing) == kind.deadline(state, thing)
+
+
+@EVERY_KIND
+@given(event=ANYTHING)
+def test_only_an_answer_of_the_registry_opens_anything(kind: DeviceKind[Any], event: Event) -> None:
+    _, effects = kind.decide(kind.initial, event, device(kind.name))
+    if any(isinstance(e, OpenPassage) for e in effects):
+        assert type(event).__name__ in ("FaceIdentified", "CredentialChecked", "PlateChecked")
