@@ -46,7 +46,7 @@ _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 """No I and no O: they would be read as 1 and 0 (GA 36)."""
 _OFFICES = _LETTERS + "O"
 """The letter after the province; O is the authorities' own."""
-ALPHABET = frozenset(PROVINCES + _SUFFIXES + _OFFICES + "0123456789使")
+ALPHABET = frozenset(PROVINCES + _SUFFIXES + _OFFICES + "0123456789")
 
 _GRAMMAR = re.compile(
     # Seven characters: five after the office letter, of which two at most are letters and the last may be a use mark.
@@ -54,7 +54,7 @@ _GRAMMAR = re.compile(
     # New energy, small: D or F (or the letters added since: A B C E G H J K) first; large: D or F last.
     rf"|[{PROVINCES}][{_OFFICES}][A-HJK][{_LETTERS}\d]\d{{4}}"
     rf"|[{PROVINCES}][{_OFFICES}]\d{{5}}[A-HJK]"
-    # Embassies and consulates: six digits and 使, or a letter, five digits and 领 (with or without the office letter).
+    # Embassies: six digits and 使. Consulates: the province, four or five digits and 领.
     rf"|\d{{6}}使|[{PROVINCES}][{_OFFICES}]?\d{{4,5}}领"
 )
 _SEPARATORS = re.compile(r"[^\w]|_")

@@ -63,7 +63,8 @@ class _WorkerDiedError(Exception):
 
 def _environment() -> dict[str, str]:
     """What a worker may know of ours: where libraries are. No tokens, no keys, no database addresses."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
+    wanted = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")
+    kept = {name: os.environ[name] for name in wanted if name in os.environ}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1")
     home = str(Path(__file__).resolve().parent.parent)
     # One malloc arena: each further one reserves 64 MB of the address space that the memory limit counts.

@@ -1,0 +1,105 @@
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
+
+from tests.vision import drawn
+from vision import commands
+from vision.evaluate import LabelsError, _equal_error_rate, edit_distance, read_labels
+
+pytestmark = pytest.mark.models
+short = st.text("AB1", max_size=6)
+
+
+def run(what: str, labels: Path) -> Result:
+    return CliRunner().invoke(getattr(commands, what), ["evaluate", str(labels)])
+
+
+def labelled(folder: Path, column: str, images: dict[str, tuple[str, bytes]]) -> Path:
+    path = folder / "labels.csv"
+    with path.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(["file", column])
+        for name, (label, data) in images.items():
+            (folder / name).write_bytes(data)
+            writer.writerow([name, label])
+    return path
+
+
+def test_faces_are_measured_and_the_last_line_is_the_figures(tmp_path: Path) -> None:
+    images = {
+        f"{seed}-{turn}.jpg": (f"person-{seed}", drawn.jpeg(drawn.face(seed, turn=turn)))
+        for seed in (1, 4)
+        for turn in (0, 1)
+    }
+    images["wall.png"] = ("person-1", drawn.png(np.full((99, 99, 3), 99, np.uint8)))
+    result = run("faces", labelled(tmp_path, "person", images))
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout.splitlines()[-1])
+    assert figures.pop("ms_p50") > 0
+    assert figures == {
+        "images": 5, "detected": 4, "genuine": 2, "impostor": 4, "rank1": 0.8, "eer": 0.0,
+        "threshold": 0.45, "far": 0.0, "frr": 0.0,
+    }  # fmt: skip
+
+
+def test_plates_are_measured_and_the_last_line_is_the_figures(tmp_path: Path) -> None:
+    plate = drawn.jpeg(drawn.letters_plate("AB1234"))
+    images = {"a.jpg": ("AB·1234", plate), "b.jpg": ("沪AB1234", plate), "c.jpg": ("沪B12345", b"nothing")}
+    result = run("plates", labelled(tmp_path, "plate", images))
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout.splitlines()[-1])
+    assert list(figures) == ["images", "exact", "char", "ms_p50"]
+    assert (figures["images"], figures["exact"]) == (3, pytest.approx(1 / 3))
+    assert figures["char"] == pytest.approx(12 / 20)
+
+
+def test_nothing_detected_gives_no_rates_instead_of_an_error(tmp_path: Path) -> None:
+    result = run("faces", labelled(tmp_path, "person", {"a.jpg": ("ann", b""), "b.jpg": ("ann", b"")}))
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout.splitlines()[-1])
+    assert (figures["detected"], figures["rank1"], figures["eer"], figures["far"]) == (0, 0.0, None, None)
+
+
+@pytest.mark.parametrize("what", ["faces", "plates"])
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("a,b\n1,2\n")])
+def test_labels_that_are_missing_or_wrong_end_with_a_message(
+    tmp_path: Path, what: str, spoil: Callable[[Path], object]
+) -> None:
+    labels = labelled(tmp_path, "person", {})
+    spoil(labels)
+    result = run(what, labels)
+    assert result.exit_code == 1
+    assert "labels.csv" in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_missing_image_is_named(tmp_path: Path) -> None:
+    labels = labelled(tmp_path, "plate", {"a.jpg": ("x", b""), "b.jpg": ("x", b"")})
+    (tmp_path / "b.jpg").unlink()
+    with pytest.raises(LabelsError, match=r"1 images are missing, the first is .*b\.jpg"):
+        read_labels(labels, "plate")
+
+
+@given(short, short, short)
+def test_edit_distance_is_a_distance(a: str, b: str, c: str) -> None:
+    assert edit_distance(a, b) == edit_distance(b, a)
+    assert (edit_distance(a, b) == 0) == (a == b)
+    assert edit_distance(a, c) <= edit_distance(a, b) + edit_distance(b, c)
+    assert abs(len(a) - len(b)) <= edit_distance(a, b) <= max(len(a), len(b))
+
+
+@pytest.mark.parametrize(
+    ("genuine", "impostor", "rate"),
+    [([0.1, 0.2], [0.6, 0.7], 0.0), ([0.1, 0.6], [0.2, 0.7], 0.5), ([], [0.5], None)],
+)
+def test_the_equal_error_rate_is_where_both_errors_meet(
+    genuine: list[float], impostor: list[float], rate: float | None
+) -> None:
+    assert _equal_error_rate(np.array(genuine), np.array(impostor)) == rate

@@ -1,0 +1,102 @@
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.vision import drawn
+from vision.plates import PlateEngine, clean, is_plate
+from vision.types import NoPlate, PlateFound, PlateUnsure, Unreadable
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "plates"
+
+
+@pytest.mark.parametrize(
+    "plate",
+    [
+        "沪A12345",
+        "京AB1234",
+        "粤B1C2D3",
+        "粤Z1234港",
+        "粤Z1234澳",
+        "川A1234学",
+        "浙A1234警",
+        "沪AD12345",
+        "沪A12345D",
+        "粤BF1234",
+        "粤BDA1234",
+        "鲁B1234挂",
+        "京O12345",
+        "沪A0012领",
+        "014578使",
+    ],
+)
+def test_plates_of_every_kind_are_valid(plate: str) -> None:
+    assert is_plate(plate)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "AB1234", "沪112345", "沪A1234", "沪A1234I", "沪A123456", "沪ABCDEF", "沪AD1234D5", "港A12345", "沪A12学45"],
+)
+def test_what_no_authority_issues_is_not_valid(text: str) -> None:
+    assert not is_plate(text)
+
+
+@given(st.text(max_size=12))
+def test_cleaning_twice_is_cleaning_once(text: str) -> None:
+    assert clean(clean(text)) == clean(text)
+
+
+def test_separators_go_and_letters_are_capitals() -> None:
+    assert clean(" 沪a·12-3 4.5_") == "沪A12345"
+
+
+@pytest.fixture(scope="module")
+def engine() -> PlateEngine:
+    return PlateEngine()
+
+
+@pytest.mark.models
+def test_a_plate_of_letters_alone_is_seen_but_never_counts_as_read(engine: PlateEngine) -> None:
+    look = engine.look(drawn.jpeg(drawn.letters_plate("AB1234")))
+    assert isinstance(look, PlateUnsure)
+    assert look.reading.plate == "AB1234"
+    assert not look.reading.valid
+    assert len(look.reading.char_confidences) == 6
+    assert look.reading.confidence == pytest.approx(np.mean(look.reading.char_confidences))
+    expected = [(224, 304), (416, 304), (416, 360), (224, 360)]
+    assert np.abs(np.array(look.reading.quad) - expected).max() < 20
+
+
+@pytest.mark.models
+def test_a_quad_is_in_the_pixels_of_the_image_sent(engine: PlateEngine) -> None:
+    scene = drawn.letters_plate("AB1234")
+    large = engine.look(drawn.jpeg(np.repeat(np.repeat(scene, 4, axis=0), 4, axis=1)))
+    assert isinstance(large, PlateUnsure)
+    expected = np.array([(224, 304), (416, 304), (416, 360), (224, 360)]) * 4
+    assert np.abs(np.array(large.reading.quad) - expected).max() < 80
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("shape", [(300, 400, 3), (1, 1, 3), (1, 3000, 3), (3000, 1, 3)])
+def test_a_wall_of_any_shape_has_no_plate(engine: PlateEngine, shape: tuple[int, int, int]) -> None:
+    assert engine.look(drawn.png(np.full(shape, 120, np.uint8))) == NoPlate()
+
+
+@pytest.mark.models
+def test_hostile_bytes_are_unreadable(engine: PlateEngine) -> None:
+    for name, data in drawn.hostile().items():
+        assert isinstance(engine.look(data), Unreadable), name
+
+
+@pytest.mark.models
+@pytest.mark.shared
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no labelled plates beside the checkout")
+def test_most_plates_in_the_street_are_read(engine: PlateEngine) -> None:
+    with (SHARED / "scenes.csv").open(encoding="utf-8-sig", newline="") as lines:
+        rows = list(csv.DictReader(lines))[:20]
+    looks = [(row["plate"], engine.look((SHARED / row["file"]).read_bytes())) for row in rows]
+    assert sum(isinstance(look, PlateFound) and look.reading.plate == truth for truth, look in looks) >= 17
