@@ -52,6 +52,8 @@ RETRY_COMMIT_S = 2.0
 SETTLE = timedelta(seconds=3)
 """After a (re)connection the broker first hands over what waited; only then is silence silence and a deadline due."""
 PRUNE_EVERY_S = 60.0
+BROKER_AWAY = timedelta(seconds=10)
+"""A broker gone for so long is an alert."""
 
 
 class _Answer(NamedTuple):
@@ -93,6 +95,8 @@ class Engine:
         self._retry: list[Item] = []
         self._ticks_from = datetime.min.replace(tzinfo=UTC)
         self._epoch = -1
+        self._lost_at: datetime | None = None
+        self._alarmed = any(alert.type == "broker_offline" for alert in hub.alerts.open)
         self._prune_at = time.monotonic() + PRUNE_EVERY_S
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -158,6 +162,16 @@ class Engine:
             self._ticks_from = now + SETTLE
             self._hub.grace(now + SETTLE)
 
+    def _broker_news(self, now: datetime) -> bool | None:
+        """True: the broker is reachable again; False: it has been away for too long; None: nothing new."""
+        if self._mqtt.connected:
+            self._lost_at = None
+            news = True if self._alarmed else None
+        else:
+            self._lost_at = self._lost_at or now
+            news = False if not self._alarmed and now - self._lost_at >= BROKER_AWAY else None
+        return news
+
     def _hold(self, trouble: str, items: list[Item]) -> None:
         """The disk cannot be written: let the broker keep the messages, keep the requests, try again."""
         if trouble != self.trouble:
@@ -181,10 +195,15 @@ class Engine:
         """Decide everything at hand, make it durable, then let it happen."""
         now = self._clock()
         due = self._hub.schedule.pop(now) if self._mqtt.connected and now >= self._ticks_from else []
-        if not (messages or items or due):
+        news = self._broker_news(now)
+        if not (messages or items or due or news is not None):
             self._probe()
             return
         batch = Changes()
+        if news is not None:
+            self._isolated(
+                batch, lambda turn: self._hub.broker(reachable=news, now=now, batch=batch, turn=turn), "broker"
+            )
         self._take_messages(messages, batch)
         answers = [answer for item in items if (answer := self._take_item(item, now, batch))]
         for name in due:
@@ -196,6 +215,8 @@ class Engine:
                 self._hub.schedule.want(name, now)
             raise
         self._hub.adopt(batch, now)
+        if news is not None:
+            self._alarmed = not news
         self._jobs.update(batch.jobs)
         for done in batch.jobs_done:
             self._jobs.pop(done, None)

@@ -420,6 +420,16 @@ class Hub:
             self._policy_states[policy, scope] = held
             self.schedule.want(("policy", policy, scope), now)
 
+    def broker(self, *, reachable: bool, now: datetime, batch: Changes, turn: Changes) -> None:
+        """The broker went or came back: one alert instead of one for each device, whose silence then means nothing."""
+        here = Device(id="gateway", kind="", protocol="", address="", community=self._settings.community)
+        if reachable:
+            self.alerts.clear(ClearAlert(code="broker_offline", at=now), here, now, batch=batch, turn=turn)
+        else:
+            key = event_id(now, b"broker_offline")
+            effect = RaiseAlert(code="broker_offline", at=now)
+            self.alerts.raise_(effect, here, key, now, late=False, batch=batch, turn=turn)
+
     def grace(self, now: datetime) -> None:
         """The broker was away: silence until now was not the devices'."""
         for device_id, state in self.devices.items():

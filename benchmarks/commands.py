@@ -1,0 +1,22 @@
+"""`linli bench NAME`: each prints one JSON object as its last line, with its limit measured in the same run."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+bench = typer.Typer(no_args_is_help=True, help="Measure, with the limit and the peer in the same run.")
+
+
+@bench.command()
+def ingest(
+    messages: Annotated[int, typer.Option(help="Messages in each round's backlog.")] = 40_000,
+    rounds: Annotated[int, typer.Option(help="Rounds; the median counts.")] = 3,
+    soak: Annotated[int, typer.Option(help="Then so many messages live, watching memory.")] = 0,
+) -> None:
+    """Durable events a second of the whole path, against a bare paho subscriber."""
+    from benchmarks.ingest import run  # noqa: PLC0415 - each benchmark loads what it needs
+
+    print(json.dumps(run(messages, rounds=rounds, soak=soak)))
