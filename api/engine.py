@@ -23,7 +23,8 @@ async def ask(gateway: Gateway, action: Action, kind: type[T]) -> T:
     except RefusedError as error:  # it is stopping, or too busy to take anything
         raise ApiError(503, str(error), headers={"Retry-After": "5"}) from error
     try:
-        done = await asyncio.wait_for(asyncio.wrap_future(coming), ANSWER_WITHIN_S)
+        # Shielded: a caller who goes away must not cancel the future the engine is about to answer.
+        done = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(coming)), ANSWER_WITHIN_S)
     except TimeoutError as error:
         detail = "the gateway does not answer just now; it may still do what was asked. See /health"
         raise ApiError(503, detail, headers={"Retry-After": "5"}) from error

@@ -20,6 +20,8 @@ from api.views import change_view
 
 HEARTBEAT_S = 10.0
 PAGE = 200
+READ_EVERY_S = 0.05
+"""The database is read at most this often per client."""
 DEVICES_EVERY_S = 1.0
 """Devices are compared at most this often per client."""
 
@@ -102,10 +104,13 @@ async def lines(gateway: Gateway, feed: Feed, caller: Caller, cursor: int, *, de
     yield "retry: 2000\n: linli\n\n"
     online = await run_in_threadpool(_online, gateway) if devices else {}
     compared = checked = time.monotonic()
+    read = compared - READ_EVERY_S
     unseen = True  # something was written since the devices were compared
     with feed.client() as woken:
         while not feed.closing:
+            await asyncio.sleep(read + READ_EVERY_S - time.monotonic())  # under a flood, not at every wake
             woken.clear()
+            read = time.monotonic()
             changes = await run_in_threadpool(_changes_after, gateway, caller, cursor)
             for seq, data in changes:
                 cursor = seq

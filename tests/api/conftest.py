@@ -1,0 +1,217 @@
+"""A gateway small enough for the API's tests: real store, vault, directory, evidence, alert book, command book and
+journal; only the loop around them (broker, inbox) is replaced by doing each action at once under a lock.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from msgspec import Struct
+
+from api.app import create_app
+from api.auth import ROLES, create_token
+from api.routes import devices as device_routes
+from devices import registry
+from devices.commands import answered
+from devices.effects import ClearAlert, OpenPassage, RaiseAlert
+from devices.events import CommandAnswered, CommandResult
+from devices.kinds.link import Link
+from devices.model import Decoded, Device, Outgoing, Protocol
+from devices.protocols import PROTOCOLS
+from gateway import directory as directory_module
+from gateway.actions import Action, ReloadDirectory, SendCommand
+from gateway.alertbook import AlertBook
+from gateway.changes import Changes, DeviceState
+from gateway.directory import Directory
+from gateway.evidence import Evidence
+from gateway.health import Health
+from gateway.hub import Hub
+from gateway.journal import Journal
+from gateway.settings import Settings
+from gateway.store import Store
+from gateway.vault import Vault
+from vision.gallery import Gallery
+from vision.types import Look
+
+TESTBED = Protocol(
+    name="testbed",
+    topics=("testbed/#",),
+    decode=lambda *_: Decoded(address="", ignored="never sent"),
+    encode=lambda _command, command_id, device, _now: Outgoing(
+        topic=f"testbed/{device.address}", payload=command_id.encode()
+    ),
+    commands=frozenset({OpenPassage}),
+    heartbeat_s=60,
+)
+GATE = Device(id="gate-3", kind="face_gate", protocol="testbed", address="G3", name="Gate 3", building="3")
+
+
+class Eyes:
+    """Answers each photo with what the test laid ready for it: what a pool of workers would say."""
+
+    def __init__(self) -> None:
+        self.looks: dict[bytes, Look] = {}
+
+    def submit(self, kind: str, image: bytes, *, deadline_s: float) -> Future[Look]:
+        assert kind == "enrol"
+        future: Future[Look] = Future()
+        future.set_result(self.looks[image])
+        return future
+
+
+class Estate:
+    """The gateway of the tests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = Settings(data_dir=str(folder))
+        self.store = Store(self.settings.database)
+        self.vault = Vault.at(folder / "keys")
+        self.gallery = Gallery()
+        self.directory = Directory(self.store, self.vault, self.gallery, zone="Asia/Shanghai", community="c-1")
+        self.directory.load()
+        self.evidence = Evidence(folder / "evidence", self.vault)
+        self.pool: Eyes | None = None
+        self.listeners: list[Callable[[], None]] = []
+        self.problems: list[str] = []
+        self.journal = Journal(self.store, self.vault, retention=self.settings.retention, limits=self.settings.limits)
+        self.alerts = AlertBook(self.journal.open_alerts(), self.journal.alert)
+        self.hub = Hub(
+            kinds=registry.kinds(),
+            protocols=registry.protocols(),
+            directory=self.directory,
+            settings=self.settings,
+            alerts=self.alerts,
+        )
+        self._lock = threading.Lock()
+        self.published = 0
+
+    def change(self, work: Callable[[datetime, Changes], Any]) -> Any:
+        now = datetime.now(UTC)
+        turn = Changes()
+        with self._lock:
+            value = work(now, turn)
+            if turn.worth_writing:
+                self.journal.commit(turn, now)
+            self.hub.adopt(turn, now)
+            self.published += len(turn.sendings)
+        for listener in self.listeners:
+            listener()
+        return value
+
+    def submit(self, action: Action) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(self.change(lambda now, turn: self._carry_out(action, now, turn)))
+        except (LookupError, ValueError) as error:
+            future.set_exception(error)
+        return future
+
+    def _carry_out(self, action: Action, now: datetime, turn: Changes) -> Any:
+        match action:
+            case ReloadDirectory():
+                return len(self.directory.devices())
+            case SendCommand(idempotency_key=key):
+                known = self.journal.command_of_key(key) if key else None
+                return known or self.hub.request(action, uuid.uuid4().hex, now, Changes(), turn)
+            case _:
+                return self.alerts.transition(action, now, batch=Changes(), turn=turn)
+
+    def health(self) -> Health:
+        return Health(ok=not self.problems, problems=self.problems, details={})
+
+    def online(self, device_id: str) -> bool | None:
+        state = self.hub.devices.get(device_id)
+        return state.link.online if state else None
+
+    def last_seen(self, device_id: str) -> datetime | None:
+        state = self.hub.devices.get(device_id)
+        return state.link.last_seen if state else None
+
+    # -- what devices do in the tests ---------------------------------------------
+
+    def connect(self, device: Device, *, online: bool = True, kind: Struct | None = None) -> None:
+        def work(now: datetime, turn: Changes) -> None:
+            state = kind or registry.kinds()[device.kind].initial
+            turn.devices[device.id] = DeviceState(Link(online=online, last_seen=now), state)
+
+        self.change(work)
+
+    def raise_alert(self, code: str = "door_forced", *, instance: str = "", subject: str = "", **more: Any) -> str:
+        def work(now: datetime, turn: Changes) -> str:
+            effect = RaiseAlert(code=code, at=now, instance=instance, subject=subject, **more)
+            self.alerts.raise_(effect, GATE, uuid.uuid4().bytes, now, late=False, batch=Changes(), turn=turn)
+            return next(iter(turn.alerts))
+
+        return self.change(work)
+
+    def clear_alert(self, code: str) -> None:
+        self.change(
+            lambda now, turn: self.alerts.clear(ClearAlert(code=code, at=now), GATE, now, batch=Changes(), turn=turn)
+        )
+
+    def answer_command(self, command_id: str, result: CommandResult) -> None:
+        def work(now: datetime, turn: Changes) -> None:
+            record = next(r for r in self.journal.unfinished_commands() if r.id == command_id)
+            turn.commands[command_id] = answered(record, CommandAnswered(at=now, command_id=command_id, result=result))
+
+        self.change(work)
+
+    def token(self, *scopes: str, role: str = "", days: float | None = None) -> dict[str, str]:
+        wanted = scopes or ROLES[role or "admin"]
+        _, text = create_token(self.store, name="desk 1", scopes=wanted, now=datetime.now(UTC), days=days)
+        return {"Authorization": f"Bearer {text}"}
+
+
+@pytest.fixture
+def estate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Estate]:
+    monkeypatch.setitem(PROTOCOLS, "testbed", TESTBED)
+    directory_module._known_names.cache_clear()
+    device_routes._protocols.cache_clear()
+    estate = Estate(tmp_path)
+    estate.directory.put_device(GATE)
+    yield estate
+    estate.store.close()
+    directory_module._known_names.cache_clear()
+    device_routes._protocols.cache_clear()
+
+
+@pytest.fixture
+def address(estate: Estate) -> Iterator[str]:
+    """A real server on a free port."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    app = create_app(estate)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    app.state.feed.close()
+    server.should_exit = True
+    thread.join(10)
+    listening.close()
+    assert not thread.is_alive()
+
+
+@pytest.fixture
+def call(address: str) -> Iterator[Callable[..., httpx.Response]]:
+    """Call the API: call(method, path, token headers, **httpx)."""
+    with httpx.Client(base_url=address, timeout=20, trust_env=False) as client:
+
+        def do(method: str, path: str, token: dict[str, str] | None = None, **more: Any) -> httpx.Response:
+            headers = {**(token or {}), **more.pop("headers", {})}
+            return client.request(method, path, headers=headers, **more)
+
+        yield do
+
+
+def in_hours(hours: float) -> str:
+    return (datetime.now(UTC) + timedelta(hours=hours)).isoformat()
