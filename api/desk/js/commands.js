@@ -71,7 +71,7 @@ export function askFirst(device, type, go) {
     count.textContent = t("confirm.left", { s: left });
     if (left > 0) return;
     clearInterval(timer);
-    yes.disabled = true;
+    yes.remove();
     bar.remove();
     count.textContent = t("confirm.timeout");
     stop.textContent = t("confirm.close");

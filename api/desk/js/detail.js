@@ -7,7 +7,7 @@ import { handling } from "./handling.js";
 import { onLanguage, pick, t, tFirst } from "./i18n.js";
 import { forgetPictures, matchBar, picture } from "./pictures.js";
 import { marks, severityBadge } from "./queue.js";
-import { passageButton } from "./devices.js";
+import { passageButton, passageState } from "./devices.js";
 import * as store from "./store.js";
 
 const SHOWN_IN_BAR = new Set(["distance", "threshold"]);
@@ -16,7 +16,7 @@ let current = "";
 let full = null; // the last GET /v1/alerts/{id}
 let error = null;
 let reading = new AbortController();
-let drawn = { pictures: "", forms: "" };
+let drawn = {}; // what each part was last drawn from
 let parts = null;
 let leave = () => {};
 
@@ -27,7 +27,7 @@ export function show(id) {
   current = id;
   full = null;
   error = null;
-  drawn = { pictures: "", forms: "" };
+  drawn = {};
   forgetPictures();
   parts = shell();
   $("detail").classList.remove("pictured");
@@ -56,6 +56,14 @@ export async function refresh() {
 
 export const shownId = () => current;
 
+/** Whether a part must be drawn anew. Drawing what has not changed would take the focus and half-written words away. */
+function stale(part, ...from) {
+  const wanted = JSON.stringify([from, document.documentElement.lang]);
+  if (drawn[part] === wanted) return false;
+  drawn[part] = wanted;
+  return true;
+}
+
 function draw() {
   if (!current) return;
   const alert = { ...full, ...store.get(current) };
@@ -71,6 +79,7 @@ function draw() {
 }
 
 function drawHead(alert) {
+  if (!stale("head", alert)) return;
   parts.head.className = `detail-head s${store.severityOf(alert)}`;
   parts.head.replaceChildren(
     el("button", { type: "button", class: "tool back", onclick: () => leave() }, icon("back"), t("detail.back")),
@@ -88,6 +97,7 @@ function steps(text) {
 const timeValue = (iso) => el("span", {}, `${clock(iso)} · `, ageNode(iso));
 
 function drawFacts(alert) {
+  if (!stale("facts", alert, passageState(alert))) return;
   const lines = [
     [t("detail.place"), placeOf(alert) || "—"],
     [t("detail.device"), el("span", { class: "with-action" }, alert.device_name || alert.device || "—", passageButton(alert))],
@@ -107,9 +117,7 @@ function drawFacts(alert) {
 
 function drawPictures(alert) {
   const known = alert.identified;
-  const wanted = JSON.stringify([alert.evidence, known, document.documentElement.lang]);
-  if (wanted === drawn.pictures) return;
-  drawn.pictures = wanted;
+  if (!stale("pictures", alert.evidence, known)) return;
   forgetPictures();
   const figures = [
     alert.evidence && picture(alert.evidence, t("detail.snapshot")),
@@ -124,16 +132,14 @@ function drawPictures(alert) {
   $("detail").classList.toggle("pictured", figures.length > 0);
 }
 
-/** Redrawn only when what can be done changes, so that a half-written reason is never lost. */
 function drawForms(alert) {
-  const wanted = JSON.stringify([alert.acknowledged, alert.disposition, store.isOpen(alert), document.documentElement.lang]);
-  if (wanted === drawn.forms) return;
-  drawn.forms = wanted;
+  if (!stale("forms", alert.acknowledged, alert.disposition, store.isOpen(alert))) return;
   parts.forms.className = "forms";
   parts.forms.replaceChildren(...handling(alert, (answer) => { if (answer?.id) store.put(answer); refresh(); }));
 }
 
 function drawHistory() {
+  if (!stale("history", full?.history, error?.message)) return;
   const rows = (full?.history ?? []).map((entry) => el("li", {},
     el("time", { datetime: entry.at }, clock(entry.at)),
     el("b", {}, tFirst(`change.${entry.change}`, entry.change)),

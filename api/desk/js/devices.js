@@ -19,6 +19,7 @@ const results = new Map(); // device id -> the last outcome of a command
 const levels = new Map(); // device id -> the level its slider stands at
 const tiles = new Map();
 const groups = new Map();
+let told = new Map(); // what the feed said while the list was being read: the list is older
 const filter = { kinds: new Set(), offline: false, text: "" };
 const loading = { state: "loading", error: null };
 
@@ -30,10 +31,12 @@ const kindWord = (kind) => (has(`kind.${kind}`) ? t(`kind.${kind}`) : kind);
 const commandsOf = (device) => (device.commands ?? []).filter((type) => FITS[device.kind]?.includes(type) ?? true);
 
 export async function load() {
+  const since = new Map();
+  told = since;
   try {
     const { items } = await api.devices();
     devices.clear();
-    for (const device of items) devices.set(device.id, device);
+    for (const device of items) devices.set(device.id, { ...device, ...since.get(device.id) });
     Object.assign(loading, { state: "done", error: null });
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
@@ -44,9 +47,10 @@ export async function load() {
 
 /** A device event of the stream: only what it names changes. An unknown id is a new device: read the list. */
 export function put(change) {
+  told.set(change.id, change);
   const device = devices.get(change.id);
   if (!device) { load(); return; }
-  devices.set(change.id, { ...device, ...change, state: { ...device.state, ...change.state } });
+  devices.set(change.id, { ...device, ...change });
   changed();
 }
 
@@ -72,6 +76,9 @@ function moveButton(device, type) {
     type: "button", class: "act", "data-command": type, disabled: blocked, title: why, onclick: () => operate(device, type),
   }, commandName(type, device.kind));
 }
+
+/** What the button below depends on. */
+export const passageState = (alert) => devices.get(alert.device)?.online;
 
 /** In an alert: the button of its gate, unless the advice is to keep it shut. */
 export function passageButton(alert) {
