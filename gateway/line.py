@@ -1,0 +1,279 @@
+"""The way of alert changes to one receiver: a thread of its own, a few senders, and the cursor in the database.
+
+What happened to a parcel comes back through the line's queue, so only the line's own thread touches its state.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+
+from devices.alerts import Alert
+from gateway.delivery import Endpoint, Kind, Outcome
+from gateway.lanes import Lanes, Parcel
+from gateway.metrics import DELIVERIES
+from gateway.settings import Settings
+from gateway.store import Store, us
+from gateway.subscriptions import Letter, Subscription, Subscriptions
+from gateway.vault import Vault
+from gateway.webhooks import cloud_event, sign
+
+IN_FLIGHT = 8
+WAITING_AT_MOST = 512
+HELD_AT_MOST = 20_000
+"""So many changes behind the cursor are remembered; further ones stay in the database."""
+READ_ROWS = 256
+SAVE_EVERY_S = 0.25
+"""The cursor is written at most this often: what is lost with it is only delivered again, under the same id."""
+REFUSALS_AT_MOST = 5
+TROUBLE_AFTER_S = 60.0
+STORE_AGAIN_S = 1.0
+
+_log = structlog.get_logger(__name__)
+_decode = msgspec.json.Decoder(Alert).decode
+
+
+class Line:
+    """The way to one receiver. `trouble`: what is wrong with it, in words, "" if nothing."""
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        store: Store,
+        tables: Subscriptions,
+        vault: Vault,
+        settings: Settings,
+        backoff: Callable[[int], float],
+    ) -> None:
+        self._subscription = subscription
+        self._store = store
+        self._tables = tables
+        self._settings = settings
+        self._backoff = backoff
+        self._pseudonym: Callable[[str], str] = lambda value: vault.digest(f"subject:{value}").hex()[:32]
+        self._secret = tables.secret(subscription.id)
+        self._endpoint = Endpoint(
+            subscription.url,
+            allow_private=settings.webhooks.allow_private,
+            timeout_s=settings.webhooks.timeout_s,
+            connections=IN_FLIGHT,
+        )
+        self._lanes = Lanes(subscription.cursor)
+        self._given_up = tables.given_up(subscription.id, subscription.cursor)
+        self._replaying: set[int] = set()
+        self._arrived: list[int] = []
+        self._dead: list[Letter] = []
+        self._saved = subscription.cursor
+        self._saved_at = -SAVE_EVERY_S
+        self._flying = 0
+        self._failures = 0
+        self._failing_since = 0.0
+        self._paused_until = 0.0
+        self._look = True
+        self._stopping = False
+        self._gone = ""
+        self.trouble = ""
+        self._mail: queue.SimpleQueue[tuple[Parcel, int, Future[Outcome]] | None] = queue.SimpleQueue()
+        self._senders = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="courier-sender")
+        self._thread = threading.Thread(target=self._run, name=f"courier-{subscription.id}", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There may be something new. Never blocks."""
+        if not self._look:
+            self._look = True
+            self._mail.put(None)
+
+    def ask_to_stop(self) -> None:
+        """Let it finish what is on its way."""
+        self._stopping = True
+        self._mail.put(None)
+
+    def join(self) -> None:
+        """Wait until it has."""
+        self._thread.join()
+
+    # -- its thread ---------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                try:
+                    self._load()
+                    self._send()
+                    self._save(force=False)
+                    pause = self._pause()
+                except sqlite3.OperationalError as error:
+                    _log.warning("courier_cannot_write", error=str(error))
+                    pause = STORE_AGAIN_S
+                self._take_mail(pause)
+        except Exception:  # noqa: BLE001 - the supervisor of this thread: said on /health, and the other lines go on
+            self.trouble = f"delivery to {self._host} met an error of our own; restart the gateway and read its log"
+            _log.exception("courier_line_stopped", subscription=self._subscription.id)
+        self._finish()
+
+    def _finish(self) -> None:
+        self._senders.shutdown(cancel_futures=True)
+        while not self._mail.empty():
+            self._take_mail(0)
+        try:
+            self._save(force=True)
+        except sqlite3.OperationalError as error:
+            _log.warning("courier_cannot_write", error=str(error))
+        self._endpoint.close()
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self._subscription.url).hostname or self._subscription.id
+
+    def _load(self) -> None:
+        """Take new changes out of the database, no more than can be worked on."""
+        if not self._look or self._lanes.waiting >= WAITING_AT_MOST or self._lanes.held >= HELD_AT_MOST:
+            return
+        self._look = False  # before reading: what is written from here on sets it again
+        try:
+            for row, change in self._tables.to_replay(self._subscription.id):
+                if row not in self._replaying:
+                    self._load_again(row, change)
+            rows = self._store.reader.execute(
+                "SELECT * FROM alert_changes WHERE seq>? ORDER BY seq LIMIT ?", (self._lanes.newest, READ_ROWS)
+            ).fetchall()
+        except sqlite3.OperationalError:
+            self._look = True
+            raise
+        for found in rows:
+            alert = _decode(found["body"])
+            if found["seq"] in self._given_up or not self._subscription.wants(alert):
+                self._lanes.skip(found["seq"])
+            else:
+                self._lanes.add(self._parcel(found, alert, 0))
+        if len(rows) == READ_ROWS:
+            self._look = True
+
+    def _load_again(self, row: int, change: int) -> None:
+        """Take a dead letter up again."""
+        found = self._store.reader.execute("SELECT * FROM alert_changes WHERE seq=?", (change,)).fetchone()
+        if found is not None:
+            self._replaying.add(row)
+            self._lanes.add(self._parcel(found, _decode(found["body"]), row))
+
+    def _parcel(self, change: sqlite3.Row, alert: Alert, row: int) -> Parcel:
+        source = f"/linli/{self._settings.community}"
+        said: dict[str, Any] = cloud_event(dict(change), alert, source=source, pseudonym=self._pseudonym)
+        body = json.dumps(said, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return Parcel(seq=change["seq"], alert=alert.id, body=body, row=row)
+
+    def _send(self) -> None:
+        """Put parcels on their way: several at a time, or a single one to see whether the receiver is back."""
+        now = time.monotonic()
+        while self._flying < self._may_fly and now >= self._paused_until:
+            parcel = self._lanes.take(now)
+            if parcel is None:
+                return
+            parcel.attempts += 1
+            parcel.first_tried = parcel.first_tried or now
+            self._flying += 1
+            sent: Future[Outcome] = self._senders.submit(self._post, parcel)
+            sent.add_done_callback(lambda f, p=parcel, n=self._failures: self._mail.put((p, n, f)))  # type: ignore[misc]
+
+    @property
+    def _may_fly(self) -> int:
+        return 1 if self._failures else IN_FLIGHT
+
+    def _post(self, parcel: Parcel) -> Outcome:
+        headers = sign(self._secret, f"{self._subscription.id}.{parcel.seq}", int(time.time()), parcel.body)
+        return self._endpoint.post(parcel.body, headers, time.monotonic())
+
+    def _pause(self) -> float | None:
+        """Seconds until there is something to do without any mail; None: never."""
+        now = time.monotonic()
+        moments = []
+        if self._look and self._lanes.waiting < WAITING_AT_MOST and self._lanes.held < HELD_AT_MOST:
+            return 0.0
+        if self._flying < self._may_fly and (due := self._lanes.next_at(now)) is not None:
+            moments.append(max(due, self._paused_until))
+        if self._unsaved:
+            moments.append(self._saved_at + SAVE_EVERY_S)
+        return max(0.0, min(moments) - now) if moments else None
+
+    def _take_mail(self, pause: float | None) -> None:
+        try:
+            mail = self._mail.get(timeout=pause) if pause != 0 else self._mail.get_nowait()
+            while True:
+                if mail is not None:
+                    self._flying -= 1
+                    parcel, launched, sent = mail
+                    if not sent.cancelled():
+                        self._judge(parcel, launched, sent.result())
+                mail = self._mail.get_nowait()
+        except queue.Empty:
+            return
+
+    # -- what became of it --------------------------------------------------------------------------------------------
+
+    def _judge(self, parcel: Parcel, launched: int, outcome: Outcome) -> None:
+        DELIVERIES.labels(outcome.kind.value).inc()
+        now = time.monotonic()
+        if outcome.kind is Kind.UNAVAILABLE:
+            self._unavailable(parcel, launched, outcome, now)
+            return
+        self._failures, self._failing_since, self.trouble = 0, 0.0, ""
+        if outcome.kind is Kind.TAKEN:
+            self._lanes.done(parcel)
+            if parcel.row:
+                self._arrived.append(parcel.row)
+        elif outcome.kind is Kind.GONE:
+            self._gone = outcome.reason
+        elif parcel.attempts >= REFUSALS_AT_MOST:
+            self._give_up(parcel, outcome.reason)
+        else:
+            self._lanes.put_back(parcel, now + self._backoff(parcel.attempts))
+
+    def _unavailable(self, parcel: Parcel, launched: int, outcome: Outcome, now: float) -> None:
+        if launched == self._failures:  # those that were on their way together fail together, and count once
+            self._failures += 1
+            self._failing_since = self._failing_since or now
+            self._paused_until = now + max(self._backoff(self._failures), outcome.retry_after_s)
+        if now - self._failing_since >= TROUBLE_AFTER_S:
+            self.trouble = f"the receiver at {self._host} takes no alerts ({outcome.reason}); check it and its address"
+        if now - parcel.first_tried >= self._settings.webhooks.retry_days * 86400:
+            self._give_up(parcel, outcome.reason)
+        else:
+            self._lanes.put_back(parcel, now + max(self._backoff(parcel.attempts), outcome.retry_after_s))
+
+    def _give_up(self, parcel: Parcel, reason: str) -> None:
+        _log.warning("alert_not_delivered", subscription=self._subscription.id, change=parcel.seq, reason=reason)
+        DELIVERIES.labels("dead").inc()
+        self._dead.append(Letter(change=parcel.seq, reason=reason, attempts=parcel.attempts, row=parcel.row))
+        self._lanes.done(parcel)
+
+    @property
+    def _unsaved(self) -> bool:
+        return bool(self._dead or self._arrived or self._lanes.cursor != self._saved)
+
+    def _save(self, *, force: bool) -> None:
+        """Write how far we are, in one transaction, not too often."""
+        now = time.monotonic()
+        if self._gone and not self._stopping:
+            self._tables.disable(self._subscription.id, self._gone)
+            _log.warning("subscription_disabled", subscription=self._subscription.id, reason=self._gone)
+            self._stopping = True
+        if not self._unsaved or (now - self._saved_at < SAVE_EVERY_S and not force):
+            return
+        cursor = self._lanes.cursor
+        self._tables.progress(
+            self._subscription.id, cursor, now_us=us(datetime.now(UTC)), dead=self._dead, replayed=self._arrived
+        )
+        self._replaying -= {*self._arrived, *(letter.row for letter in self._dead)}
+        self._dead, self._arrived, self._saved, self._saved_at = [], [], cursor, now
