@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from devices.model import Protocol
+from devices.protocols import native, oem_face, vzenith
 
-PROTOCOLS: dict[str, Protocol] = {}
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol for protocol in (native.PROTOCOL, oem_face.PROTOCOL, vzenith.PROTOCOL)
+}
 """Our protocols by name."""
