@@ -90,7 +90,7 @@ class Tally(Struct, kw_only=True):
 
 
 class Faulty:
-    """Publishes through `publish(device, message, record)`, now or through `later(seconds, action)`, as `faults` says."""
+    """Publishes with `publish(device, message, record)`, now or by `later(seconds, action)`, as the faults say."""
 
     def __init__(
         self,

@@ -68,8 +68,8 @@ class Link:
         self._heard = heard
         self._connected = connected
         self._broker = broker
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
+        self._changed = threading.Condition()
+        self._early: set[int] = set()
         self._pending: dict[int, str] = {}
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=True)
         if broker.user:
@@ -94,12 +94,18 @@ class Link:
         self._client.loop_stop()
 
     def publish(self, message: Outgoing, record: str = "") -> None:
-        """Hands a message to the connection, which keeps it while the broker is away (QoS 1)."""
-        with self._lock:
-            info = self._client.publish(message.topic, message.payload, qos=message.qos)
+        """Hands a message to the connection, which keeps it while the broker is away. All go at QoS 1, to be counted.
+
+        Our lock is not held meanwhile: paho confirms while it holds the lock that publishing takes.
+        """
+        mid = self._client.publish(message.topic, message.payload, qos=1).mid
+        with self._changed:
             self.published += 1
-            if message.qos:
-                self._pending[info.mid] = record
+            if mid in self._early:
+                self._early.remove(mid)
+                self._confirm(record)
+            else:
+                self._pending[mid] = record
 
     def drain(self, timeout: float) -> bool:
         """Waits up to `timeout` seconds for the broker to confirm everything; whether it has."""
@@ -131,7 +137,13 @@ class Link:
         self._heard(message.topic, bytes(message.payload))
 
     def _on_publish(self, _client: mqtt.Client, _data: Any, mid: int, _reason: Any, _props: Any) -> None:
-        with self._lock:
-            if record := self._pending.pop(mid, ""):
-                self.acked.add(record)
+        with self._changed:
+            if mid in self._pending:
+                self._confirm(self._pending.pop(mid))
+            else:
+                self._early.add(mid)
             self._changed.notify_all()
+
+    def _confirm(self, record: str) -> None:
+        if record:
+            self.acked.add(record)

@@ -129,12 +129,18 @@ class Run:
         self._clockwork.later(0, partial(self._await_next, datetime.now(UTC)))
         self._clockwork.start()
 
-    def wait(self) -> None:
-        """Returns when the day is over and the last door is shut. Raises what went wrong within."""
-        while not self._over.wait(0.5):
+    def wait(self, timeout: float | None = None) -> bool:
+        """Whether the day is over and the last door shut, waiting up to `timeout` seconds (None: as long as it takes).
+        Raises what went wrong within.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self._over.wait(0.2):
             if not self._clockwork.running():
                 self._clockwork.wait()
-                return
+                return self._over.is_set()
+            if end is not None and time.monotonic() >= end:
+                return False
+        return True
 
     def stop(self) -> None:
         """Ends the run: sends what was held back, waits for confirmations, disconnects in good order."""

@@ -166,7 +166,6 @@ class VzenithCamera:
         *,
         after: float = 0.0,
         qos: int = 1,
-        record: bool = True,
     ) -> Later:
         self._record += 1
         record = f"{self._record:016x}"

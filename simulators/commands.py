@@ -1,0 +1,86 @@
+"""The command line: `simulate` registers a simulated estate and plays a day of it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from simulators.client import ApiError, Client, register
+from simulators.estate import Estate
+from simulators.face_drawing import faces_from
+from simulators.faults import Faults
+from simulators.pictures import Pictures
+from simulators.run import Run
+
+
+def simulate(
+    broker: Annotated[str, typer.Option(help="mqtt://user:password@host:port")] = "mqtt://127.0.0.1:1883",
+    api: Annotated[str, typer.Option(help="address of the gateway's API; empty: register nothing")] = "",
+    token: Annotated[str, typer.Option(help="bearer token of the API", envvar="LINLI_TOKEN")] = "",
+    seed: Annotated[int, typer.Option(help="the same seed gives the same estate and day")] = 1,
+    seconds: Annotated[float, typer.Option(help="length of the day, seconds of the estate")] = 60.0,
+    rate: Annotated[float, typer.Option(help="happenings a second")] = 1.0,
+    speed: Annotated[float, typer.Option(help="how much faster than real time the day passes")] = 1.0,
+    residents: Annotated[int, typer.Option(help="how many residents")] = 8,
+    buildings: Annotated[int, typer.Option(help="how many buildings")] = 2,
+    drop: Annotated[float, typer.Option(help="share of messages never sent")] = 0.0,
+    duplicate: Annotated[float, typer.Option(help="share of messages sent twice")] = 0.0,
+    reorder: Annotated[float, typer.Option(help="share of messages sent after a later one")] = 0.0,
+    delay: Annotated[float, typer.Option(help="share of messages sent late")] = 0.0,
+    delay_s: Annotated[float, typer.Option(help="how late at most, seconds")] = 5.0,
+    poison: Annotated[float, typer.Option(help="share of messages followed by a broken copy")] = 0.0,
+    wrong_clock: Annotated[float, typer.Option(help="share of devices with a wrong clock")] = 0.0,
+    storm_s: Annotated[float, typer.Option(help="seconds between reconnect storms, 0: none")] = 0.0,
+    faces: Annotated[Path | None, typer.Option(help="folder of photographs instead of drawn faces")] = None,
+) -> None:
+    """Play a day of a simulated estate; prints what came of it as one line of JSON. Ctrl-C ends it cleanly."""
+    estate = Estate(seed, buildings=buildings, residents=residents)
+    faults = Faults(
+        drop=drop,
+        duplicate=duplicate,
+        reorder=reorder,
+        delay=delay,
+        delay_s=delay_s,
+        poison=poison,
+        wrong_clock=wrong_clock,
+        storm_s=storm_s,
+    )
+    try:
+        photographs = faces_from(faces) if faces else None
+        registered = register(Client(api, token), estate, Pictures(estate, photographs)) if api else {}
+        run = Run(
+            estate, broker=broker, seconds=seconds, rate=rate, speed=speed, faults=faults, photographs=photographs
+        )
+        summary = play(run)
+    except (ApiError, ConnectionError, FileNotFoundError, ValueError) as error:
+        typer.echo(f"simulate: {error}", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(msgspec.json.encode({"at": datetime.now(UTC), "registered": registered, **summary}).decode())
+
+
+def play(run: Run) -> dict[str, Any]:
+    """Plays a run to its end, or until SIGINT or SIGTERM; gives its summary."""
+    ended = threading.Event()
+    before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        run.start()
+        while not ended.is_set() and not run.wait(0.3):
+            continue
+        run.stop()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return dict(msgspec.to_builtins(run.summary()))
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command()(simulate)
+
+if __name__ == "__main__":
+    app()
