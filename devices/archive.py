@@ -1,0 +1,111 @@
+"""Reads an archive of vendor messages, one JSON file each: what would we understand of it? Pure part of `linli decode`.
+
+A file is {protocol, topic, direction, payload}: `direction` up (device to platform) or down, `payload` an object, or a
+text where the message is no JSON.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, tzinfo
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from devices.errors import DecodeError
+from devices.model import Protocol
+from devices.protocols.wire import Scalar, inner, text
+
+HTTP_TOPICS = {"/Subscribe/": "oem_face"}
+"""Where a vendor posts the same messages over HTTP: start of the path -> name of the protocol."""
+PLACEHOLDER = re.compile(r"\{[^{}/]*\}")
+_OWN_IDS = (
+    ("info", "facesluiceId"),
+    ("info", "deviceId"),
+    ("info", "DeviceID"),
+    ("sn",),
+)
+"""Where a payload names its device, to fill in a topic that reads mqtt/face/{deviceId}/Rec."""
+
+
+class _File(Struct, frozen=True):
+    topic: str
+    payload: Raw
+    direction: str = "up"
+
+
+_FILE = msgspec.json.Decoder(_File)
+_TEXT = msgspec.json.Decoder(str)
+_SCALAR = msgspec.json.Decoder(Scalar)
+
+
+def decode_file(
+    content: bytes, protocols: Mapping[str, Protocol], *, received_at: datetime, zone: tzinfo
+) -> dict[str, Any]:
+    """What one file says: {protocol, events: [...]}, or {ignored: why}, or {error: why}.
+
+    `events` are canonical events as plain objects with their `type`; `received_at` stands in where a message has no
+    time; `zone` is the device's. Never raises.
+    """
+    try:
+        file = _FILE.decode(content)
+    except (ValueError, RecursionError):
+        return {"error": "not an archived message: {topic, direction, payload} expected"}
+    if file.direction == "down":
+        return {"ignored": "sent by the platform"}
+    topic = _filled(file)
+    protocol = _listening(topic, protocols)
+    if protocol is None:
+        return {"ignored": f"no protocol of ours listens on topic {file.topic}"}
+    try:
+        decoded = protocol.decode(topic, _payload(file.payload), received_at, zone)
+    except DecodeError as error:
+        return {"protocol": protocol.name, "error": error.reason}
+    if decoded.ignored:
+        return {"protocol": protocol.name, "ignored": decoded.ignored}
+    return {"protocol": protocol.name, "events": [msgspec.to_builtins(r.event) for r in decoded.readings]}
+
+
+def matches(topic_filter: str, topic: str) -> bool:
+    """Whether an MQTT filter (with + and #) takes this topic."""
+    wanted, levels = topic_filter.split("/"), topic.split("/")
+    if wanted[-1] == "#":
+        wanted = wanted[:-1]
+        levels = levels[: len(wanted)]
+    return len(wanted) == len(levels) and all(w in ("+", level) for w, level in zip(wanted, levels, strict=True))
+
+
+def _listening(topic: str, protocols: Mapping[str, Protocol]) -> Protocol | None:
+    for start, name in HTTP_TOPICS.items():
+        if topic.startswith(start):
+            return protocols.get(name)
+    return next((p for p in protocols.values() if any(matches(f, topic) for f in p.topics)), None)
+
+
+def _payload(raw: Raw) -> bytes:
+    """The bytes as they were on the wire: an object's own, or those of a text."""
+    found = bytes(raw)
+    try:
+        return _TEXT.decode(found).encode()
+    except ValueError:  # no text: an object
+        return found
+
+
+def _filled(file: _File) -> str:
+    """The topic without an archivist's remark in brackets, its placeholders filled with the payload's own id."""
+    topic = file.topic.partition(" (")[0]
+    return PLACEHOLDER.sub(lambda _: _own_id(file.payload), topic)
+
+
+def _own_id(payload: Raw) -> str:
+    for path in _OWN_IDS:
+        try:
+            found = inner(payload, *path)
+            own = text(_SCALAR.decode(found)) if found is not None else ""
+        except ValueError:
+            continue
+        if own:
+            return own
+    return "placeholder"
