@@ -101,8 +101,8 @@ def _still_valid(gateway: Gateway, caller: Caller) -> bool:
 
 async def lines(gateway: Gateway, feed: Feed, caller: Caller, cursor: int, *, devices: bool) -> AsyncIterator[str]:
     """The stream of one client from `cursor` on, until it goes, its token ends, or the feed closes."""
-    yield "retry: 2000\n: linli\n\n"
     online = await run_in_threadpool(_online, gateway) if devices else {}
+    yield "retry: 2000\n: linli\n\n"
     compared = checked = time.monotonic()
     read = compared - READ_EVERY_S
     unseen = True  # something was written since the devices were compared

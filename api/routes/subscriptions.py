@@ -55,6 +55,7 @@ def add_subscription(
                 us(datetime.now(UTC)),
             ),
         )
+    gateway.courier.wake()
     return schemas.SubscriptionCreated(**_fields(_row(subscription, gateway)), secret=secret)
 
 
@@ -65,6 +66,7 @@ def remove_subscription(subscription: str, gateway: TheGateway, _: Subscriptions
         if db.execute("DELETE FROM subscriptions WHERE id = ?", (subscription,)).rowcount == 0:
             raise NotFoundError(f"there is no subscription {subscription}")
         db.execute("DELETE FROM dead_letters WHERE subscription = ?", (subscription,))
+    gateway.courier.wake()
 
 
 @router.get("/{subscription}/dead-letters")
@@ -86,6 +88,13 @@ def list_dead_letters(subscription: str, gateway: TheGateway, _: SubscriptionsWr
             for row in rows
         ]
     )
+
+
+@router.post("/{subscription}/dead-letters/replay", status_code=status.HTTP_202_ACCEPTED)
+def replay_dead_letters(subscription: str, gateway: TheGateway, _: SubscriptionsWrite) -> schemas.Replayed:
+    """Try to deliver every dead letter again."""
+    _row(subscription, gateway)
+    return schemas.Replayed(replayed=gateway.courier.replay(subscription))
 
 
 def _check(body: schemas.SubscriptionBody) -> None:

@@ -32,6 +32,7 @@ from gateway import directory as directory_module
 from gateway.actions import Action, ReloadDirectory, SendCommand
 from gateway.alertbook import AlertBook
 from gateway.changes import Changes, DeviceState
+from gateway.courier import Courier
 from gateway.directory import Directory
 from gateway.evidence import Evidence
 from gateway.health import Health
@@ -83,6 +84,7 @@ class Estate:
         self.pool: Eyes | None = None
         self.listeners: list[Callable[[], None]] = []
         self.problems: list[str] = []
+        self.courier = Courier(self.store, self.vault, self.settings)
         self.journal = Journal(self.store, self.vault, retention=self.settings.retention, limits=self.settings.limits)
         self.alerts = AlertBook(self.journal.open_alerts(), self.journal.alert)
         self.hub = Hub(

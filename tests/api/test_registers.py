@@ -1,0 +1,108 @@
+"""Vehicles, places and subscriptions through the API."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+
+import pytest
+
+from devices.events import Listing
+from gateway.subscriptions import Letter, Subscriptions
+from tests.api.conftest import Estate, in_hours
+
+
+def test_a_vehicle_is_registered_changed_and_forgotten(call, estate: Estate):
+    writer = estate.token("vehicles:write", "vehicles:read")
+    added = call("PUT", "/v1/vehicles/粤b·12345", writer, json={"owner": "测试车主", "valid_to": in_hours(1)})
+    assert (added.status_code, added.json()["plate"], added.json()["listing"]) == (201, "粤B12345", "allow")
+    now = datetime.now(UTC)
+    assert estate.directory.check_plate("粤B-12345", now) == (Listing.ALLOW, added.json()["id"])
+    assert estate.directory.check_plate("粤B12346", now) == (Listing.UNKNOWN, "")
+    blocked = call("PUT", "/v1/vehicles/粤B12345", writer, json={"listing": "block"})
+    assert (blocked.status_code, blocked.json()["id"]) == (200, added.json()["id"])
+    assert estate.directory.check_plate("粤B12345", now)[0] is Listing.BLOCK
+    assert [v["plate"] for v in call("GET", "/v1/vehicles", writer).json()["items"]] == ["粤B12345"]
+    assert call("DELETE", "/v1/vehicles/粤B12345", writer).status_code == 204
+    assert call("DELETE", "/v1/vehicles/粤B12345", writer).status_code == 404
+
+
+@pytest.mark.parametrize("plate", ["hello", "粤B1234567", "AB12345"])
+def test_what_is_no_plate_is_refused(call, estate: Estate, plate: str):
+    assert call("PUT", f"/v1/vehicles/{plate}", estate.token(), json={}).status_code == 422
+
+
+def test_an_excel_file_from_china_is_imported_and_its_faults_are_named(call, estate: Estate):
+    lines = [
+        "车牌,名单,车主,生效,失效,备注",
+        "粤B12345,,测试甲,2026/1/1,,",
+        "测试乙,白名单,粤B54321,,,",
+        "粤BD12345,vip,测试丙,,,",
+    ]
+    text = "\r\n".join(lines)
+    answer = call("POST", "/v1/vehicles/import", estate.token("vehicles:write"), content=text.encode("gbk"))
+    report = answer.json()
+    assert (report["imported"], report["unchanged"]) == (1, 0)
+    assert [(e["line"], e["column"], e["value_hint"]) for e in report["errors"]] == [
+        (3, "plate", "汉汉汉"),
+        (4, "listing", "AAA"),
+    ]
+    assert "测试" not in answer.text
+    again = call("POST", "/v1/vehicles/import", estate.token("vehicles:write"), content=text.encode("utf-8-sig"))
+    assert (again.json()["imported"], again.json()["unchanged"]) == (0, 1)
+
+
+def test_places_are_replaced_whole_and_must_fit_together(call, estate: Estate):
+    places = [
+        {"id": "c-1", "kind": "community", "name": "Community 1", "parent": ""},
+        {"id": "g-1", "kind": "grid", "name": "Grid 1", "parent": "c-1"},
+    ]
+    assert call("PUT", "/v1/places", estate.token(), json={"items": places}).json() == {"items": places}
+    for parent, words in (("g-1", "within itself"), ("nowhere", "not among")):
+        wrong = call("PUT", "/v1/places", estate.token(), json={"items": [places[0] | {"parent": parent}, places[1]]})
+        assert (wrong.status_code, words in wrong.json()["detail"]) == (422, True)
+    assert call("GET", "/v1/places", estate.token()).json() == {"items": places}
+
+
+def test_a_subscription_begins_now_and_shows_its_secret_once(call, estate: Estate):
+    estate.raise_alert()
+    writer = estate.token("subscriptions:write")
+    body = {"url": "https://grid.example/linli", "types": ["door_forced"], "max_severity": 1}
+    made = call("POST", "/v1/subscriptions", writer, json=body)
+    assert (made.status_code, made.json()["cursor"]) == (201, 1)
+    secret = made.json()["secret"]
+    assert len(base64.b64decode(secret.removeprefix("whsec_"))) == 24
+    listed = call("GET", "/v1/subscriptions", writer)
+    assert secret not in listed.text
+    assert [item["url"] for item in listed.json()["items"]] == ["https://grid.example/linli"]
+    tables = Subscriptions(estate.store, estate.vault)
+    assert tables.secret(made.json()["id"]) == base64.b64decode(secret.removeprefix("whsec_"))
+    assert [s.types for s in tables.all()] == [("door_forced",)]
+    assert call("POST", "/v1/subscriptions", writer, json=body | {"from_start": True}).json()["cursor"] == 0
+
+
+def test_dead_letters_are_shown_and_tried_again(call, estate: Estate):
+    writer = estate.token("subscriptions:write")
+    name = call("POST", "/v1/subscriptions", writer, json={"url": "http://127.0.0.1:9/"}).json()["id"]
+    tables = Subscriptions(estate.store, estate.vault)
+    tables.progress(name, 4, now_us=0, dead=[Letter(change=4, reason="HTTP 400", attempts=1)])
+    path = f"/v1/subscriptions/{name}/dead-letters"
+    assert [(d["change"], d["reason"]) for d in call("GET", path, writer).json()["items"]] == [(4, "HTTP 400")]
+    assert call("POST", f"{path}/replay", writer).json() == {"replayed": 1}
+    assert [change for _, change in tables.to_replay(name)] == [4]
+    assert call("DELETE", f"/v1/subscriptions/{name}", writer).status_code == 204
+    assert call("GET", path, writer).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"url": "ftp://grid.example/"},
+        {"url": "https://"},
+        {"url": "https://user:pw@grid.example/"},
+        {"url": "https://grid.example:99999/"},
+        {"url": "https://grid.example/", "types": ["no_such_alert"]},
+    ],
+)
+def test_a_subscription_nobody_could_deliver_to_is_refused(call, estate: Estate, body: dict):
+    assert call("POST", "/v1/subscriptions", estate.token(), json=body).status_code == 422
