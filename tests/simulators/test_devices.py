@@ -1,0 +1,147 @@
+import base64
+import importlib
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from simulators.device import World
+from simulators.estate import Estate, Happening, What, day
+from simulators.fleet import simulated
+from simulators.ledger import Ledger
+from simulators.pictures import Pictures
+
+NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
+
+
+def world_of(estate):
+    return World(estate=estate, pictures=Pictures(estate), ledger=Ledger(), boot="b00t", first_record=1000)
+
+
+def the(estate, kind, protocol):
+    return next(d for d in estate.devices() if (d.kind, d.protocol) == (kind, protocol))
+
+
+def show_face(estate, device):
+    person = estate.residents()[0]
+    return Happening(at=NOW, what=What.FACE_SHOWN, device=device.id, person=person.id)
+
+
+def open_command(command_id, not_after):
+    body = {"id": command_id, "not_after": not_after, "command": {"type": "open_passage", "method": "face"}}
+    return msgspec.json.encode(body)
+
+
+def test_a_native_gate_opens_answers_and_shuts():
+    estate = Estate(1)
+    world, device = world_of(estate), the(estate, "face_gate", "native")
+    gate = simulated(device, world)
+    gate.happen(show_face(estate, device), NOW)
+    said = gate.told(gate.hears[0], open_command("c1", NOW + timedelta(seconds=5)), NOW)
+    bodies = [msgspec.json.decode(one.message.payload) for one in said]
+    assert [b.get("result") or b["event"]["type"] for b in bodies] == [
+        "accepted",
+        "door_changed",
+        "done",
+        "access_taken",
+        "door_changed",
+    ]
+    assert (world.ledger.openings, world.ledger.double_openings, world.ledger.stray_openings) == (1, 0, 0)
+
+
+def test_a_native_gate_refuses_a_command_that_is_too_old():
+    estate = Estate(1)
+    world = world_of(estate)
+    gate = simulated(the(estate, "face_gate", "native"), world)
+    said = gate.told(gate.hears[0], open_command("c1", NOW - timedelta(seconds=1)), NOW)
+    assert msgspec.json.decode(said[0].message.payload)["result"] == "failed"
+    assert (world.ledger.openings, world.ledger.commands_late) == (0, 1)
+
+
+def test_a_second_opening_for_one_face_counts_as_double():
+    ledger = Ledger()
+    ledger.presented("gate", NOW, welcome=True)
+    ledger.opened("gate", "c1", NOW)
+    ledger.opened("gate", "c2", NOW)
+    assert (ledger.openings, ledger.double_openings, ledger.stray_openings) == (2, 1, 0)
+
+
+def test_an_opening_with_nobody_there_counts_as_stray():
+    ledger = Ledger()
+    ledger.opened("gate", "c1", NOW)
+    assert (ledger.stray_openings, ledger.double_openings) == (1, 0)
+
+
+def test_an_opening_for_a_stranger_counts_as_wrong():
+    ledger = Ledger()
+    ledger.presented("gate", NOW, welcome=False)
+    ledger.opened("gate", "c1", NOW)
+    assert ledger.wrong_openings == 1
+
+
+def test_an_oem_terminal_acknowledges_an_unlock():
+    estate = Estate(1)
+    world, device = world_of(estate), the(estate, "face_gate", "oem_face")
+    terminal = simulated(device, world)
+    unlock = {"operator": "Unlock", "messageId": "m1", "info": {"uid": "1", "openDoor": "1", "Showinfo": ""}}
+    (said,) = terminal.told(terminal.hears[0], msgspec.json.encode(unlock), NOW)
+    assert said.message.topic == f"mqtt/face/{device.address}/Ack"
+    assert msgspec.json.decode(said.message.payload)["operator"] == "Unlock-Ack"
+    assert world.ledger.openings == 1
+
+
+def test_a_vzenith_camera_answers_where_it_was_told_and_raises_the_arm():
+    estate = Estate(1)
+    world, device = world_of(estate), the(estate, "barrier", "vzenith")
+    camera = simulated(device, world)
+    order = {"id": "x1", "name": "gpio_out", "payload": {"type": "gpio_out", "body": {"io": 0, "value": 2}}}
+    said = camera.told(camera.hears[0], msgspec.json.encode(order), NOW)
+    assert said[0].message.topic == f"device/{device.address}/message/down/gpio_out/reply"
+    statuses = [msgspec.json.decode(s.message.payload)["payload"] for s in said[1:]]
+    assert [s["body"].get("gate_status") for s in statuses] == [1, None, None, 0]
+
+
+@pytest.mark.parametrize("garbage", [b"", b"{", b"\xff\xfe", b'{"id": 7}', b'{"command": []}'])
+def test_no_device_trips_over_a_command_it_cannot_read(garbage):
+    estate = Estate(1)
+    world = world_of(estate)
+    for device in estate.devices():
+        for topic in (player := simulated(device, world)).hears:
+            assert player.told(topic, garbage, NOW) == []
+    assert world.ledger.openings == 0
+
+
+def test_vzenith_hides_the_plate_in_base64():
+    estate = Estate(1)
+    camera = simulated(device := the(estate, "barrier", "vzenith"), world_of(estate))
+    plate = estate.vehicles()[0].plate
+    (said,) = camera.happen(Happening(at=NOW, what=What.CAR_ARRIVED, device=device.id, plate=plate), NOW)
+    result = msgspec.json.decode(said.message.payload)["payload"]["AlarmInfoPlate"]["result"]["PlateResult"]
+    assert base64.b64decode(result["license"]).decode() == plate
+    assert base64.b64decode(result["full_image_content"]).startswith(b"\xff\xd8")
+
+
+@pytest.mark.parametrize("name", ["native", "oem_face", "vzenith"])
+def test_what_the_devices_say_is_understood(name):
+    module = pytest.importorskip(f"devices.protocols.{name}")
+    protocols = importlib.import_module("devices.protocols").PROTOCOLS
+    if name not in protocols:
+        pytest.skip(f"devices.protocols does not offer {name} ({module.__name__}) yet")
+    decode = protocols[name].decode
+    estate = Estate(1)
+    world = world_of(estate)
+    players = {d.id: simulated(d, world) for d in estate.devices() if d.protocol == name}
+    understood = 0
+    for happening in day(estate, start=NOW, seconds=60, rate=2):
+        if player := players.get(happening.device):
+            for later in player.happen(happening, NOW):
+                decoded = decode(later.message.topic, later.message.payload, NOW, ZoneInfo(player.device.zone))
+                assert decoded.readings, (later.message.topic, decoded.ignored)
+                assert decoded.address == player.device.address
+                assert abs(decoded.readings[0].event.at - NOW) < timedelta(seconds=2)
+                understood += 1
+    for player in players.values():
+        for later in [*player.hello(NOW), *player.beat(NOW), *player.bye(NOW)]:
+            decode(later.message.topic, later.message.payload, NOW, ZoneInfo(player.device.zone))
+    assert understood
