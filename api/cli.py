@@ -34,7 +34,11 @@ class LazyGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         entry = _commands().get(cmd_name)
-        return _loaded(entry) if entry else None
+        try:
+            return _loaded(entry) if entry else None
+        except ImportError as error:  # somebody's plug-in; the other commands must work all the same
+            print(f"linli: the command {cmd_name} cannot be loaded: {error}", file=sys.stderr)
+            return None
 
 
 def _loaded(entry: EntryPoint) -> Any:

@@ -15,7 +15,7 @@ from devices.alerts import ALERT_TYPES, Alert
 from devices.commands import CommandRecord
 from devices.model import Device, Protocol
 from gateway.actions import NotFoundError
-from gateway.people import Resident
+from gateway.residents import Resident
 from gateway.store import when
 from gateway.vehicles import Vehicle
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from gateway.people import Face
+from gateway.residents import Face
 from vision.types import FaceFound, Kind, Look, LowQuality, ManyFaces, NoFace, Unreadable
 
 DEADLINE_S = 20.0

@@ -6,10 +6,8 @@ it can be read again, in backups too. Lookups are reads of memory and may come f
 
 from __future__ import annotations
 
-import re
 import secrets
 import threading
-from collections.abc import Sequence
 from datetime import datetime
 from sqlite3 import Connection, Row
 from typing import Protocol
@@ -20,16 +18,14 @@ from msgspec import Struct
 from devices.events import DenyReason, Method
 from devices.model import Device
 from gateway.actions import NotFoundError
-from gateway.refusals import InvalidError, TakenError
+from gateway.refusals import TakenError
+from gateway.residents import Consent, Enrolment, Receipt, Resident, check, check_consent, covers
 from gateway.store import Store, us, when
 from gateway.vault import Vault
 from vision.gallery import Gallery
 
 MODEL = "dlib-resnet-v1"
 """Which network the stored vectors come from: vectors of two networks cannot be compared."""
-ESTATE = "estate"
-_SCOPE = re.compile(r"^(estate|building:.{1,64})$")
-_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 
 
 class Photos(Protocol):
@@ -40,66 +36,9 @@ class Photos(Protocol):
     def delete(self, key: str) -> object: ...
 
 
-class Face(Struct, frozen=True, kw_only=True):
-    """One good picture of a face: the image as it came and its embedding, 128 little-endian float32."""
-
-    image: bytes
-    embedding: bytes
-
-
-class Enrolment(Struct, frozen=True, kw_only=True):
-    """A resident to be. `scope`: "estate", or "building:<building>". `recorded_by`: who took the consent down."""
-
-    name: str
-    building: str
-    scope: str
-    until: datetime
-    recorded_by: str
-    faces: Sequence[Face] = ()
-    cards: Sequence[str] = ()
-    id: str = ""
-
-
-class Consent(Struct, frozen=True, kw_only=True):
-    """What a resident agreed to: `scope` from `granted_at` until before `until`, UTC."""
-
-    id: str
-    scope: str
-    granted_at: datetime
-    until: datetime
-    recorded_by: str
-
-
-class Resident(Struct, frozen=True, kw_only=True):
-    """One resident, opened for a reader who may. `templates` and `cards` are numbers."""
-
-    id: str
-    name: str
-    building: str
-    consent: Consent
-    templates: int
-    cards: int
-    created_at: datetime
-
-
-class Receipt(Struct, frozen=True, kw_only=True):
-    """Proof that a person was forgotten. `photos_deleted` counts enrolled photos and captures that showed them."""
-
-    receipt: str
-    person: str
-    templates_deleted: int
-    photos_deleted: int
-    at: datetime
-
-
 class _Body(Struct, frozen=True):
     name: str
     building: str
-
-
-def covers(scope: str, device: Device) -> bool:
-    """Whether a consent's scope holds at a device. One without a building is an estate gate, open to every resident."""
-    return scope == ESTATE or not device.building or scope == f"building:{device.building}"
 
 
 class People:
@@ -165,7 +104,7 @@ class People:
         :raises InvalidError: something of it is missing or wrong; the text says what.
         :raises TakenError: the id or a card is somebody else's.
         """
-        _check(new, now)
+        check(new, now)
         person = new.id or f"res_{secrets.token_hex(8)}"
         key = self._vault.new_person_key(person)
         own = self._vault.person(key, person)
@@ -218,7 +157,7 @@ class People:
         :raises NotFoundError: no such resident.
         :raises InvalidError: the consent is not complete.
         """
-        _check_consent(scope, until, recorded_by, now)
+        check_consent(scope, until, recorded_by, now)
         consent = Consent(
             id=f"con_{secrets.token_hex(8)}", scope=scope, granted_at=now, until=until, recorded_by=recorded_by
         )
@@ -321,27 +260,6 @@ class People:
         for card in cards:
             if db.execute("SELECT 1 FROM credentials WHERE hash = ?", (card,)).fetchone():
                 raise TakenError("one of the cards belongs to another resident")
-
-
-def _check(new: Enrolment, now: datetime) -> None:
-    if not new.name.strip():
-        raise InvalidError("a resident needs a name")
-    if new.id and not _ID.match(new.id):
-        raise InvalidError("an id has 1 to 64 letters, digits, - and _")
-    if not new.faces and not any(card.strip() for card in new.cards):
-        raise InvalidError("a resident needs a good photo or a card")
-    if any(not card.strip() for card in new.cards):
-        raise InvalidError("a card has a number")
-    _check_consent(new.scope, new.until, new.recorded_by, now)
-
-
-def _check_consent(scope: str, until: datetime, recorded_by: str, now: datetime) -> None:
-    if not _SCOPE.match(scope):
-        raise InvalidError('the consent\'s scope is "estate" or "building:<building>"')
-    if until <= now:
-        raise InvalidError("the consent ends before it begins")
-    if not recorded_by.strip():
-        raise InvalidError("somebody must have recorded the consent")
 
 
 def _consent(row: Row, consent_id: str | None = None) -> Consent:

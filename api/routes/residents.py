@@ -17,7 +17,7 @@ from api.errors import ApiError
 from api.facade import Gateway, TheGateway
 from gateway.actions import NotFoundError
 from gateway.enrolment import MAX_PHOTO, MAX_PHOTOS, face_or_reason, look, media, refusal_of_file
-from gateway.people import Enrolment, Face, Resident
+from gateway.residents import Enrolment, Face, Resident
 
 router = APIRouter(prefix="/v1", tags=["residents"])
 Short = Annotated[str, Form(max_length=64)]
