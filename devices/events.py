@@ -137,10 +137,13 @@ class CredentialPresented(Event, frozen=True, kw_only=True, tag="credential_pres
 
 
 class CredentialChecked(Event, frozen=True, kw_only=True, tag="credential_checked"):
-    """Our registry's answer to a `CheckCredential`. `person` is the registry's id, "" when unknown."""
+    """Our registry's answer to a `CheckCredential`. `person` is the registry's id, "" when unknown; `presented_at` is
+    when the credential was shown.
+    """
 
     method: Method
     allowed: bool
+    presented_at: Utc
     person: Name = ""
     reason: DenyReason = DenyReason.OTHER
 

@@ -30,12 +30,16 @@ START_WITHIN_S = 10.0
 _RESTART_AFTER_S = 0.5
 _PR_SET_PDEATHSIG = 1
 
+IN_FLIGHT = 1024
+"""Unacknowledged messages for each topic filter. NATS allows 65,535 in a session, so 63 filters; one more than fits is
+refused with the SUBACK."""
+
 _CONFIG = """\
 server_name: linli
 listen: "127.0.0.1:-1"
 max_payload: 9437184
 jetstream {{ store_dir: {store}, sync_interval: {sync} }}
-mqtt {{ listen: {listen}, ack_wait: "10s", max_ack_pending: 4096{anonymous} }}
+mqtt {{ listen: {listen}, ack_wait: "10s", max_ack_pending: {in_flight}{anonymous} }}
 authorization {{ users: [
   {{ user: {gateway_user}, password: {gateway_password} }}
   {{ user: {device_user}, password: {device_password}, permissions: {{
@@ -96,6 +100,7 @@ class Broker:
             sync="always" if settings.sync == "always" else '"2m"',
             listen=json.dumps(settings.listen),
             anonymous=f", no_auth_user: {DEVICE_USER}" if settings.allow_anonymous else "",
+            in_flight=IN_FLIGHT,
             gateway_user=GATEWAY_USER,
             device_user=DEVICE_USER,
             gateway_password=json.dumps(self.passwords[GATEWAY_USER]),
@@ -131,6 +136,7 @@ class Broker:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C reaches us alone: the broker goes last
             preexec_fn=_die_with_parent,  # noqa: PLW1509 - started before our threads, or from the restarting main loop
         )
         (self._folder / "pid").write_text(str(self._child.pid), encoding="ascii")

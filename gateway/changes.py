@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from devices.kinds.link import Link
 from msgspec import Struct
 
 from devices.alerts import Alert
 from devices.commands import CommandRecord
 from devices.effects import IdentifyFace, ReadPlate
 from devices.events import Event
+from devices.kinds.link import Link
 from devices.model import Outgoing
 
 

@@ -323,13 +323,21 @@ class Hub:
 
     def _check_credential(self, effect: CheckCredential, cause: Cause, _b: Changes, _t: Changes) -> list[Event]:
         allowed, person, reason = self._directory.check_credential(effect.method, effect.value, cause.device, cause.now)
-        return [CredentialChecked(at=effect.at, method=effect.method, allowed=allowed, person=person, reason=reason)]
+        checked = CredentialChecked(
+            at=max(effect.at, cause.now),
+            presented_at=effect.at,
+            method=effect.method,
+            allowed=allowed,
+            person=person,
+            reason=reason,
+        )
+        return [checked]
 
     def _check_plate(self, effect: CheckPlate, cause: Cause, _b: Changes, _t: Changes) -> list[Event]:
         listing, vehicle = self._directory.check_plate(effect.plate, cause.now)
         return [
             PlateChecked(
-                at=effect.at,
+                at=max(effect.at, cause.now),
                 plate=effect.plate,
                 listing=listing,
                 vehicle=vehicle,

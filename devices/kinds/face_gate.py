@@ -77,9 +77,9 @@ def decide(gate: FaceGate, event: Event, device: Device) -> Step[FaceGate]:  # n
             return _face(gate, event, device)
         case CredentialPresented(method=method, value=value, at=at):
             return gate, [CheckCredential(method=method, value=value, at=at)]
-        case CredentialChecked(allowed=True, method=method, person=person, at=at):
+        case CredentialChecked(allowed=True, method=method, person=person, at=at, presented_at=shown_at):
             granted = AccessGranted(at=at, method=method, person=person)
-            return _grant(gate, granted, at, device)
+            return _grant(gate, granted, shown_at, device)
         case CredentialChecked(method=method, reason=reason, person=person, at=at):
             return gate, [Report(event=AccessDenied(at=at, method=method, reason=reason, person=person))]
         case AccessGranted(at=at, person=person):

@@ -101,7 +101,7 @@ def test_a_card_is_checked_and_an_allowed_one_opens_once() -> None:
     run = gate()
     asked = run.say(CredentialPresented(at=at(0), method=Method.CARD, value="0011"))
     assert asked == [CheckCredential(method=Method.CARD, value="0011", at=at(0))]
-    answer = CredentialChecked(at=at(0), method=Method.CARD, allowed=True, person="p1")
+    answer = CredentialChecked(at=at(0), presented_at=at(0), method=Method.CARD, allowed=True, person="p1")
     opening, report = run.say(answer)
     assert opening == OpenPassage(not_after=at(5), method=Method.CARD, person="p1")
     assert report.event == AccessGranted(at=at(0), method=Method.CARD, person="p1")
@@ -109,7 +109,7 @@ def test_a_card_is_checked_and_an_allowed_one_opens_once() -> None:
 
 
 def test_a_refused_card_is_reported_with_its_reason() -> None:
-    answer = CredentialChecked(at=at(0), method=Method.PIN, allowed=False, reason=DenyReason.INVALID_PIN)
+    answer = CredentialChecked(at=at(0), presented_at=at(0), method=Method.PIN, allowed=False, reason=DenyReason.INVALID_PIN)
     (report,) = gate().say(answer)
     assert report.event == AccessDenied(at=at(0), method=Method.PIN, reason=DenyReason.INVALID_PIN)
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from devices.effects import OpenPassage, SetLamp
+from devices.events import Listing
 from gateway.actions import NotFoundError, RefusedError, SendCommand
 from gateway.journal import CommitError
+from gateway.vehicles import Vehicle
 from tests.gateway.shell import BARRIER, GATE, LAMP, START, Shell
 
 
@@ -109,9 +111,7 @@ def test_a_held_door_raises_its_alert_when_its_time_comes_even_over_a_restart(sh
 
 
 def test_a_known_vehicle_raises_the_barrier_once(shell: Shell) -> None:
-    with shell.store.write() as db:
-        db.execute("INSERT INTO vehicles(plate, id, listing, owner, note) VALUES ('川A12345', 'v1', 'allow', '', '')")
-    shell.directory.load()
+    shell.directory.put_vehicle(Vehicle(plate="川A12345", id="v1", listing=Listing.ALLOW))
     captured = shell.event(BARRIER, "plate_captured", plate="川A12345", record="p1")
     shell.take(captured)
     shell.take(captured)
@@ -121,9 +121,7 @@ def test_a_known_vehicle_raises_the_barrier_once(shell: Shell) -> None:
 
 
 def test_a_stale_credential_opens_nothing(shell: Shell) -> None:
-    with shell.store.write() as db:
-        db.execute("INSERT INTO vehicles(plate, id, listing, owner, note) VALUES ('川A12345', 'v1', 'allow', '', '')")
-    shell.directory.load()
+    shell.directory.put_vehicle(Vehicle(plate="川A12345", id="v1", listing=Listing.ALLOW))
     shell.say(BARRIER, "plate_captured", plate="川A12345", at=START - timedelta(minutes=10))
     assert shell.wire.published == []
 
