@@ -140,7 +140,7 @@ class Backend:
         if cloud.specversion != "1.0":
             self._count("not_cloudevents")
             return 422
-        alert = str(cloud.data.get("id") or cloud.subject)
+        alert = cloud.subject or str(cloud.data.get("id", ""))
         kept = Kept(
             webhook_id=headers["webhook-id"], received_at=time.time(), event=cloud.id, type=cloud.type, alert=alert
         )

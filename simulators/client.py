@@ -34,16 +34,17 @@ class Client:
 
     def device(self, device: Device) -> None:
         """Registers a device, or brings its registration up to date."""
-        self._json("PUT", f"/v1/devices/{quote(device.id, safe='')}", msgspec.to_builtins(device))
+        body = msgspec.to_builtins(device)
+        self._json("PUT", f"/v1/devices/{quote(body.pop('id'), safe='')}", body)
 
-    def resident(self, person: Person, photographs: Sequence[bytes], *, today: datetime) -> dict[str, Any]:
+    def resident(self, person: Person, photographs: Sequence[bytes], *, now: datetime) -> dict[str, Any]:
         """Enrols somebody for the whole estate for a year; gives {id, templates, refused}."""
         fields: list[tuple[str, Any]] = [
             ("id", person.id),
             ("name", person.name),
             ("building", person.building),
             ("consent_scope", "estate"),
-            ("consent_until", (today + timedelta(days=CONSENT_DAYS)).date().isoformat()),
+            ("consent_until", (now + timedelta(days=CONSENT_DAYS)).isoformat()),
             ("cards", ",".join(person.cards)),
         ]
         photos = [
@@ -99,7 +100,7 @@ def register(client: Client, estate: Estate, pictures: Pictures) -> dict[str, in
         client.device(device)
     templates = refused = 0
     for person in estate.residents():
-        answer = client.resident(person, pictures.enrolment(person.id), today=now)
+        answer = client.resident(person, pictures.enrolment(person.id), now=now)
         templates += int(answer.get("templates", 0))
         refused += len(answer.get("refused", ()))
     for vehicle in estate.vehicles():

@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
+from devices.effects import OpenPassage
+from devices.events import CommandAnswered
 from simulators.device import World
 from simulators.estate import Estate, Happening, What, day
 from simulators.fleet import simulated
@@ -145,3 +147,22 @@ def test_what_the_devices_say_is_understood(name):
         for later in [*player.hello(NOW), *player.beat(NOW), *player.bye(NOW)]:
             decode(later.message.topic, later.message.payload, NOW, ZoneInfo(player.device.zone))
     assert understood
+
+
+@pytest.mark.parametrize("name", ["native", "oem_face", "vzenith"])
+def test_a_device_opens_on_the_command_its_protocol_encodes(name):
+    pytest.importorskip(f"devices.protocols.{name}")
+    protocols = importlib.import_module("devices.protocols").PROTOCOLS
+    if name not in protocols:
+        pytest.skip(f"devices.protocols does not offer {name} yet")
+    estate = Estate(1)
+    world = world_of(estate)
+    device = next(d for d in estate.devices() if d.protocol == name and d.kind in ("face_gate", "barrier"))
+    player = simulated(device, world)
+    message = protocols[name].encode(OpenPassage(not_after=NOW + timedelta(seconds=5)), "c-1", device, NOW)
+    assert message.topic in player.hears
+    said = player.told(message.topic, message.payload, NOW)
+    assert world.ledger.openings == 1
+    answer = protocols[name].decode(said[0].message.topic, said[0].message.payload, NOW, ZoneInfo(device.zone))
+    assert isinstance(answer.readings[0].event, CommandAnswered)
+    assert answer.readings[0].event.command_id == "c-1"
