@@ -78,3 +78,7 @@ def main() -> None:
     except (SettingsError, StoreError) as error:
         print(f"linli: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,11 @@ import typer
 bench = typer.Typer(no_args_is_help=True, help="Measure, with the limit and the peer in the same run.")
 
 
+@bench.callback()
+def _group() -> None:
+    """Measure, with the limit and the peer in the same run."""
+
+
 @bench.command()
 def ingest(
     messages: Annotated[int, typer.Option(help="Messages in each round's backlog.")] = 40_000,
