@@ -124,6 +124,7 @@ function show(view) {
   $("view-alerts").hidden = view !== "alerts";
   $("view-devices").hidden = view !== "devices";
   devices.render();
+  if (view === "devices") devices.load();
 }
 
 const openDetail = (open) => $("view-alerts").classList.toggle("reading", open);

@@ -41,7 +41,7 @@ const UNITS = { s: "s", pct: "%", deg: "°", cm: "cm", w: "W", v: "V", a: "A", h
 /** `level_pct: 40` -> ["亮度", "40 %"]; names nobody translated keep the gateway's spelling. */
 export function fact(name, value) {
   const label = has(`fact.${name}`) ? t(`fact.${name}`) : name;
-  if (typeof value === "boolean") return [label, t(`value.${value}`)];
+  if (has(`value.${value}`)) return [label, t(`value.${value}`)];
   if (typeof value === "number") {
     const figure = Number.isInteger(value) ? String(value) : value.toFixed(2);
     const unit = UNITS[name.split("_").at(-1)];
