@@ -265,10 +265,10 @@ class Line:
     def _save(self, *, force: bool) -> None:
         """Write how far we are, in one transaction, not too often."""
         now = time.monotonic()
-        if self._gone and not self._stopping:
+        if self._gone:
             self._tables.disable(self._subscription.id, self._gone)
             _log.warning("subscription_disabled", subscription=self._subscription.id, reason=self._gone)
-            self._stopping = True
+            self._stopping, self._gone = True, ""
         if not self._unsaved or (now - self._saved_at < SAVE_EVERY_S and not force):
             return
         cursor = self._lanes.cursor

@@ -1,0 +1,330 @@
+import base64
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from devices.alerts import ALERT_TYPES, Alert
+from gateway.courier import Courier, delays
+from gateway.delivery import Endpoint, Kind
+from gateway.settings import Settings, Webhooks
+from gateway.store import Store, us
+from gateway.vault import Vault
+from gateway.webhooks import secret_bytes, sign
+from tests.gateway.receiver import Receiver
+
+NOW = datetime(2024, 5, 1, 8, 30, tzinfo=UTC)
+SECRET = "whsec_" + base64.b64encode(b"k" * 24).decode()
+VAULT = Vault(bytes(32))
+
+
+class Estate:
+    """A database with subscriptions and alert changes, and the couriers that ran on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store(folder / "linli.db")
+        self.couriers: list[Courier] = []
+
+    def subscribe(self, url: str, name: str = "sub_1", **more: Any) -> None:
+        types, most = more.get("types", []), more.get("max_severity", 3)
+        with self.store.write() as db:
+            db.execute(
+                "INSERT INTO subscriptions VALUES (?,?,?,?,?,?,0,?,'')",
+                (
+                    name,
+                    url,
+                    VAULT.seal(SECRET.encode(), f"subscription:{name}"),
+                    json.dumps(types),
+                    most,
+                    json.dumps(more.get("communities", [])),
+                    us(NOW),
+                ),
+            )
+
+    def change(self, count: int = 1, *, alerts: int = 1, code: str = "door_held_open") -> None:
+        body = {
+            f"alert-{n}": msgspec.json.encode(
+                Alert(
+                    id=f"alert-{n}",
+                    key=f"c1/gate-{n}/{code}",
+                    type=code,
+                    severity=ALERT_TYPES[code].severity,
+                    community="c1",
+                    device=f"gate-{n}",
+                    first_seen=NOW,
+                    last_seen=NOW,
+                    raised_at=NOW,
+                )
+            )
+            for n in range(alerts)
+        }
+        with self.store.write() as db:
+            db.executemany(
+                "INSERT INTO alert_changes(alert, change, actor, reason, at, body) VALUES (?,'raised','g','',?,?)",
+                [(f"alert-{n % alerts}", us(NOW), body[f"alert-{n % alerts}"]) for n in range(count)],
+            )
+
+    def courier(self, *, backoff: Callable[[int], float] = lambda _: 0.0, **limits: Any) -> Courier:
+        settings = Settings(webhooks=Webhooks(timeout_s=5, **limits))
+        courier = Courier(self.store, VAULT, settings, backoff=backoff)
+        self.couriers.append(courier)
+        courier.start()
+        return courier
+
+    def row(self, sql: str) -> Any:
+        return self.store.reader.execute(sql).fetchone()[0]
+
+    @property
+    def cursor(self) -> Any:
+        return self.row("SELECT cursor FROM subscriptions")
+
+    @property
+    def dead(self) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in self.store.reader.execute("SELECT change, reason, attempts FROM dead_letters")]
+
+
+@pytest.fixture
+def estate(tmp_path: Path) -> Iterator[Estate]:
+    estate = Estate(tmp_path)
+    yield estate
+    for courier in estate.couriers:
+        courier.stop()
+    estate.store.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver(SECRET)
+    receiver.start()
+    yield receiver
+    receiver.stop()
+
+
+def sequences(receiver: Receiver) -> list[int]:
+    return [int(post.event["sequence"]) for post in receiver.taken]
+
+
+def test_every_change_arrives_once_and_in_order_per_alert(estate: Estate, receiver: Receiver) -> None:
+    estate.subscribe(receiver.url)
+    estate.change(300, alerts=7)
+    courier = estate.courier()
+    receiver.wait(lambda: len(receiver.posts) >= 200)
+    estate.change(50, alerts=7)
+    courier.wake()
+    receiver.wait(lambda: len(receiver.posts) == 350)
+    courier.stop()
+    assert sorted(sequences(receiver)) == list(range(1, 351))
+    for n in range(7):
+        of_alert = [int(p.event["sequence"]) for p in receiver.posts if p.event["subject"] == f"alert-{n}"]
+        assert of_alert == sorted(of_alert)
+    assert {post.id for post in receiver.posts} == {f"sub_1.{seq}" for seq in range(1, 351)}
+    assert estate.cursor == 350
+    assert receiver.connections <= 8, "connections are kept"
+
+
+def test_only_what_was_asked_for_is_delivered_and_the_cursor_passes_the_rest(
+    estate: Estate, receiver: Receiver
+) -> None:
+    estate.subscribe(receiver.url, types=["door_forced"], max_severity=1)
+    estate.change(3)
+    estate.change(1, code="door_forced")
+    estate.change(2)
+    courier = estate.courier()
+    receiver.wait(lambda: len(receiver.posts) == 1)
+    courier.stop()
+    assert sequences(receiver) == [4]
+    assert estate.cursor == 6
+
+
+def test_a_receiver_that_fails_gets_it_again_under_the_same_id(estate: Estate, receiver: Receiver) -> None:
+    estate.subscribe(receiver.url)
+    estate.change(3)
+    receiver.answer = lambda _i, _e, nth: (503 if nth <= 4 else 200, {})
+    estate.courier()
+    receiver.wait(lambda: len(receiver.taken) == 3)
+    assert [post.id for post in receiver.posts[:5]] == ["sub_1.1"] * 5
+    assert sequences(receiver) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [("7", 7.0), ("", 0.0), ("soon", 0.0), ("999999", 3600.0), ("Mon, 01 Jan 2001 00:00:00 GMT", 0.0)],
+)
+def test_what_the_receiver_says_about_retrying_is_understood(receiver: Receiver, said: str, seconds: float) -> None:
+    receiver.answer = lambda *_: (429, {"Retry-After": said})
+    endpoint = Endpoint(receiver.url, allow_private=True, timeout_s=5, connections=1)
+    headers = sign(secret_bytes(SECRET), "sub_1.1", int(time.time()), b"{}")
+    assert endpoint.post(b"{}", headers, 0.0) == (Kind.UNAVAILABLE, "HTTP 429", seconds)
+    endpoint.close()
+
+
+def test_a_receiver_that_vanishes_for_a_while_misses_nothing(estate: Estate, receiver: Receiver) -> None:
+    estate.subscribe(receiver.url)
+    estate.change(5, alerts=5)
+    tried = threading.Semaphore(0)
+
+    def backoff(_: int) -> float:
+        tried.release()
+        return 0.02
+
+    courier = estate.courier(backoff=backoff)
+    receiver.wait(lambda: len(receiver.posts) == 5)
+    receiver.stop()
+    estate.change(20, alerts=5)
+    courier.wake()
+    for _ in range(6):
+        assert tried.acquire(timeout=30)
+    receiver.start()
+    receiver.wait(lambda: len(set(sequences(receiver))) == 25)
+
+
+def test_a_slow_receiver_holds_up_no_other(estate: Estate, receiver: Receiver) -> None:
+    slow, go_on = Receiver(SECRET), threading.Event()
+    slow.answer = lambda *_: (204 if go_on.wait(30) else 500, {})
+    slow.start()
+    estate.subscribe(slow.url, "sub_slow")
+    estate.subscribe(receiver.url, "sub_quick")
+    estate.change(20, alerts=20)
+    estate.courier(backoff=lambda _: 0.02)
+    receiver.wait(lambda: len(receiver.posts) == 20)
+    assert slow.taken == []
+    go_on.set()
+    slow.wait(lambda: len(set(sequences(slow))) == 20)
+    slow.stop()
+
+
+def test_one_alert_that_is_refused_holds_up_no_other_and_ends_as_a_dead_letter(
+    estate: Estate, receiver: Receiver
+) -> None:
+    estate.subscribe(receiver.url)
+    estate.change(6, alerts=3)
+    receiver.answer = lambda msg_id, _e, _n: (422 if msg_id == "sub_1.2" else 204, {})
+    courier = estate.courier()
+    receiver.wait(lambda: len(receiver.taken) == 5)
+    courier.stop()
+    assert sum(post.id == "sub_1.2" for post in receiver.posts) == 5
+    assert estate.dead == [(2, "HTTP 422", 5)]
+    assert estate.cursor == 6
+    assert "dead letters" in courier.problems()[0]
+
+
+def test_dead_letters_can_be_replayed_also_across_a_restart(estate: Estate, receiver: Receiver) -> None:
+    estate.subscribe(receiver.url)
+    estate.change(2)
+    receiver.answer = lambda *_: (400, {})
+    courier = estate.courier()
+    receiver.wait(lambda: len(receiver.posts) == 10)
+    courier.stop()
+    receiver.answer = lambda *_: (204, {})
+    assert courier.replay("sub_1") == 2
+    second = estate.courier()
+    receiver.wait(lambda: len(receiver.taken) == 2)
+    second.stop()
+    assert {post.id for post in receiver.taken} == {"sub_1.1", "sub_1.2"}
+    assert estate.dead == []
+
+
+def test_a_receiver_away_for_too_long_costs_the_alert_and_says_so(estate: Estate, receiver: Receiver) -> None:
+    estate.subscribe(receiver.url)
+    estate.change(1)
+    receiver.answer = lambda *_: (500, {})
+    courier = estate.courier(retry_days=1e-9)
+    receiver.wait(lambda: len(receiver.posts) == 1)
+    courier.stop()
+    assert estate.dead == [(1, "HTTP 500", 1)]
+
+
+def test_a_receiver_that_is_gone_for_good_is_left_alone(estate: Estate, receiver: Receiver) -> None:
+    estate.subscribe(receiver.url)
+    estate.change(3)
+    receiver.answer = lambda *_: (410, {})
+    courier = estate.courier()
+    receiver.wait(lambda: len(receiver.posts) == 1)
+    courier.stop()
+    assert estate.row("SELECT disabled FROM subscriptions") == "410 Gone"
+    estate.courier().stop()
+    assert len(receiver.posts) == 1
+
+
+def test_the_next_courier_goes_on_where_the_last_one_stopped(estate: Estate, receiver: Receiver) -> None:
+    estate.subscribe(receiver.url)
+    estate.change(40)
+    first = estate.courier()
+    receiver.wait(lambda: len(receiver.posts) >= 10)
+    first.stop()
+    estate.courier()
+    receiver.wait(lambda: 40 in sequences(receiver))
+    assert sequences(receiver) == list(range(1, 41)), "a stop saves what arrived, so nothing comes twice"
+
+
+def test_nothing_is_missed_when_a_courier_stops_among_many_alerts(estate: Estate, receiver: Receiver) -> None:
+    estate.subscribe(receiver.url)
+    estate.change(80, alerts=9)
+    for goal in (10, 30, 50):
+        courier = estate.courier()
+        receiver.wait(lambda goal=goal: len(receiver.posts) >= goal)
+        courier.stop()
+    estate.courier()
+    receiver.wait(lambda: set(sequences(receiver)) == set(range(1, 81)))
+
+
+def test_a_courier_that_died_with_its_cursor_repeats_under_the_same_ids(estate: Estate, receiver: Receiver) -> None:
+    estate.subscribe(receiver.url)
+    estate.change(5)
+    first = estate.courier()
+    receiver.wait(lambda: len(receiver.taken) >= 5)
+    first.stop()
+    with estate.store.write() as db:  # as after kill -9 before the cursor was written
+        db.execute("UPDATE subscriptions SET cursor=2")
+    estate.courier()
+    receiver.wait(lambda: len(receiver.taken) >= 8)
+    assert [post.id for post in receiver.taken][-3:] == ["sub_1.3", "sub_1.4", "sub_1.5"]
+
+
+def test_a_redirect_is_not_followed(estate: Estate, receiver: Receiver) -> None:
+    target = Receiver(SECRET)
+    target.start()
+    estate.subscribe(receiver.url)
+    estate.change(1)
+    receiver.answer = lambda *_: (302, {"Location": target.url})
+    courier = estate.courier()
+    receiver.wait(lambda: len(receiver.posts) == 5)
+    courier.stop()
+    target.stop()
+    assert target.posts == []
+    assert estate.dead == [(1, "HTTP 302", 5)]
+
+
+def test_a_private_address_is_not_called_where_that_is_not_allowed(estate: Estate, receiver: Receiver) -> None:
+    estate.subscribe(receiver.url)
+    estate.change(1)
+    tried = threading.Event()
+
+    def backoff(_: int) -> float:
+        tried.set()
+        return 60.0
+
+    courier = estate.courier(backoff=backoff, allow_private=False)
+    assert tried.wait(30)
+    courier.stop()
+    assert receiver.posts == []
+    assert estate.cursor == 0
+
+
+def test_a_subscription_added_while_running_is_served(estate: Estate, receiver: Receiver) -> None:
+    courier = estate.courier()
+    estate.subscribe(receiver.url)
+    estate.change(1)
+    courier.wake()
+    receiver.wait(lambda: len(receiver.posts) == 1)
+
+
+@pytest.mark.parametrize(("attempt", "least", "most"), [(1, 0.75, 1.25), (4, 6, 10), (40, 450, 750)])
+def test_waiting_doubles_up_to_ten_minutes(attempt: int, least: float, most: float) -> None:
+    assert all(least <= delays(attempt) <= most for _ in range(100))
