@@ -22,6 +22,16 @@ from gateway.vehicles import Vehicle
 _PERSONAL = ("plate", "person", "evidence", "vehicle", "value")
 """A key of a device's state with one of these words in its name is not shown."""
 
+_USES: Mapping[str, frozenset[str]] = {
+    "face_gate": frozenset({"open_passage"}),
+    "barrier": frozenset({"open_passage", "close_barrier"}),
+    "light": frozenset({"set_lamp"}),
+    "camera": frozenset(),
+    "cover": frozenset(),
+    "bay": frozenset(),
+}
+"""The commands our own kinds have a use for; a plug-in's kind takes whatever its protocol speaks."""
+
 read_alert = msgspec.json.Decoder(Alert).decode
 read_command = msgspec.json.Decoder(CommandRecord).decode
 
@@ -85,11 +95,17 @@ def _change(row: sqlite3.Row) -> dict[str, Any]:
     return {name: row[name] for name in ("seq", "change", "actor", "reason")} | {"at": when(row["at"])}
 
 
+def commands_of(device: Device, protocols: Mapping[str, Protocol]) -> list[str]:
+    """What a device can be told: what its protocol has a message for and its kind has a use for."""
+    protocol = protocols.get(device.protocol)
+    spoken = {str(command.__struct_config__.tag) for command in protocol.commands} if protocol else set()
+    return sorted(spoken & _USES.get(device.kind, spoken))
+
+
 def device_view(
     device: Device, gateway: Gateway, protocols: Mapping[str, Protocol], state: bytes | None
 ) -> schemas.DeviceView:
     """A device with what is known of it. `state` is its row in `states`."""
-    protocol = protocols.get(device.protocol)
     body = msgspec.json.decode(state) if state else {}
     shown = impersonal(body.get("kind", body) if isinstance(body, dict) else {})
     return schemas.DeviceView(
@@ -97,7 +113,7 @@ def device_view(
         online=gateway.online(device.id),
         last_seen=gateway.last_seen(device.id),
         state=shown if isinstance(shown, dict) else {},
-        commands=sorted(str(c.__struct_config__.tag) for c in protocol.commands) if protocol else [],
+        commands=commands_of(device, protocols),
     )
 
 

@@ -179,12 +179,15 @@ class People:
         :raises NotFoundError: no such resident.
         """
         receipt = f"wdr_{secrets.token_hex(8)}"
+        # Months of events are searched outside the transaction, so that the engine does not wait for it.
+        upto = self._store.reader.execute("SELECT coalesce(max(seq), 0) AS seq FROM events").fetchone()["seq"]
+        shown = _captures_of(self._store.reader, person, 0)
         with self._lock:
             with self._store.write() as db:
                 if db.execute("DELETE FROM people WHERE id = ?", (person,)).rowcount == 0:
                     raise NotFoundError(f"there is no resident {person}")
                 rows = db.execute("DELETE FROM templates WHERE person = ? RETURNING photo", (person,)).fetchall()
-                captures = [key for key in _captures_of(db, person) if _uncapture(db, key)]
+                captures = [key for key in shown | _captures_of(db, person, upto) if _uncapture(db, key)]
                 db.execute("DELETE FROM credentials WHERE person = ?", (person,))
                 db.execute(
                     "UPDATE consents SET withdrawn_at = ?, receipt = ? WHERE person = ? AND withdrawn_at IS NULL",
@@ -284,15 +287,15 @@ class _Shown(Struct, frozen=True):
     evidence: str = ""
 
 
-def _captures_of(db: Connection, person: str) -> list[str]:
-    """Keys of the pictures on which events say the person was seen."""
+def _captures_of(db: Connection, person: str, after: int) -> set[str]:
+    """Keys of the pictures on which events after `after` say the person was seen."""
     rows = db.execute(
-        "SELECT body FROM events WHERE type IN ('face_identified', 'access_granted', 'access_denied') "
+        "SELECT body FROM events WHERE seq > ? AND type IN ('face_identified', 'access_granted', 'access_denied') "
         "AND instr(CAST(body AS TEXT), ?)",
-        (person,),
+        (after, person),
     )
     shown = [msgspec.json.decode(row["body"], type=_Shown) for row in rows]
-    return sorted({event.evidence for event in shown if event.person == person and event.evidence})
+    return {event.evidence for event in shown if event.person == person and event.evidence}
 
 
 def _uncapture(db: Connection, key: str) -> bool:

@@ -137,9 +137,8 @@ def _command(body: schemas.CommandBody, device: Device, gateway: Gateway) -> Com
         command = CloseBarrier(not_after=not_after, device=device.id)
     else:
         command = SetLamp(not_after=not_after, device=device.id, level_pct=body.level_pct or 0.0)
-    protocol = _protocols().get(device.protocol)
-    if protocol is None or type(command) not in protocol.commands:
-        raise RefusedError(f"the protocol {device.protocol} of {device.id} has no command {body.type}")
+    if body.type not in views.commands_of(device, _protocols()):
+        raise RefusedError(f"{device.id}, a {device.kind} that speaks {device.protocol}, has no command {body.type}")
     return command
 
 

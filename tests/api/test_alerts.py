@@ -118,3 +118,12 @@ def test_a_picture_is_shown_and_never_cached(call, estate: Estate):
     shown = call("GET", f"/v1/evidence/{key}", looker)
     assert (shown.content, shown.headers["content-type"]) == (image, "image/jpeg")
     assert shown.headers["cache-control"] == "no-store"
+
+
+def test_alerts_are_also_listed_by_their_latest_change(call, estate: Estate):
+    first, second = estate.raise_alert("door_forced"), estate.raise_alert("battery_low")
+    call("POST", f"/v1/alerts/{first}/acknowledge", estate.token(), json={"reason": "seen"})
+    page = call("GET", "/v1/alerts", estate.token(), params={"after": 0}).json()
+    assert ([alert["id"] for alert in page["items"]], page["next"]) == ([second, first], "3")
+    assert call("GET", "/v1/alerts", estate.token(), params={"after": 3}).json() == {"items": [], "next": None}
+    assert call("GET", "/v1/alerts", estate.token(), params={"before": "x"}).status_code == 422

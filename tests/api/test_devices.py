@@ -5,10 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from api import views
 from api.views import impersonal
 from devices.events import CommandResult
+from devices.kinds import KINDS
 from devices.kinds.barrier import BARRIER
-from tests.api.conftest import GATE, Estate, in_hours
+from devices.model import Device
+from tests.api.conftest import GATE, TESTBED, Estate, in_hours
 
 NEW = {"id": "gate-4", "kind": "face_gate", "protocol": "testbed", "address": "G4"}
 
@@ -119,3 +122,10 @@ def test_a_command_that_cannot_be_is_refused_and_never_queued(call, estate: Esta
         assert call("POST", path, writer, json=body).status_code == status
     assert call("POST", "/v1/devices/none/commands", writer, json={"type": "open_passage"}).status_code == 404
     assert estate.published == 0
+
+
+def test_every_kind_of_ours_says_which_commands_it_has_a_use_for():
+    assert views._USES.keys() == KINDS.keys()
+    lamp = Device(id="l", kind="light", protocol="testbed", address="L")
+    assert views.commands_of(lamp, {"testbed": TESTBED}) == []
+    assert views.commands_of(GATE, {"testbed": TESTBED}) == ["open_passage"]

@@ -159,3 +159,18 @@ def test_residents_survive_a_restart(call, estate: Estate, eyes: Eyes):
     assert again.directory.may_match(GATE, datetime.now(UTC)) == {person}
     assert again.directory.people() == estate.directory.people()
     again.store.close()
+
+
+def test_an_alert_names_the_resident_it_is_about_to_who_may_know(call, estate: Estate, eyes: Eyes):
+    person = call("POST", "/v1/residents", estate.token(), data=form(), files=files("good")).json()["id"]
+    alert = estate.raise_alert("duress", subject=person, detail={"distance": 0.31, "threshold": 0.45})
+    shown = call("GET", f"/v1/alerts/{alert}", estate.token("alerts:read", "people:read")).json()
+    assert shown["identified"] == {
+        "person": person,
+        "name": "测试住户",
+        "distance": 0.31,
+        "threshold": 0.45,
+        "photo": f"/v1/people/{person}/photo",
+    }
+    call("DELETE", f"/v1/residents/{person}", estate.token())
+    assert call("GET", f"/v1/alerts/{alert}", estate.token()).json()["identified"] is None
