@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -12,7 +13,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -57,6 +59,7 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = _only_one(settings.data / "lock")
         self.vault = Vault.at(settings.data / "keys")
         self.store = Store(settings.database)
         self.gallery = Gallery()
@@ -135,6 +138,7 @@ class Gateway:
         if self.broker is not None:
             self.broker.stop()
         self.store.close()
+        self._lock.close()
 
     def _keep_evidence(self) -> None:
         while not self._stopping.wait(PRUNE_EVIDENCE_EVERY_S):
@@ -183,6 +187,24 @@ class Gateway:
             "vision_workers": self.settings.faces.workers,
         }
         return Health(ok=not problems, problems=problems, details=details)
+
+
+def _only_one(path: Path) -> IO[str]:
+    """Hold the data directory for this process; the kernel lets go when it ends, however it ends."""
+    file = path.open("a+", encoding="ascii")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise SettingsError(
+            f"data_dir: {path.parent} is in use by another gateway (process {holder}); stop it or name another"
+        ) from error
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
 
 
 def _mqtt(settings: Settings, broker: Broker | None) -> Mqtt:
