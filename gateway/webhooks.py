@@ -182,8 +182,9 @@ def resolve_allowed(url: str, allow_private: bool) -> Target:
         raise BlockedError("the host is not a possible name") from error
     for *_, where in found:
         _check(str(where[0]).split("%", 1)[0], allow_private)
+    first = min(found, key=lambda entry: entry[0] != socket.AF_INET)  # on an estate IPv6 is often announced and broken
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(str(found[0][4][0]), parts.hostname, port, secure, path)
+    return Target(str(first[4][0]), parts.hostname, port, secure, path)
 
 
 def _check(address: str, allow_private: bool) -> None:
