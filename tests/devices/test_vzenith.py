@@ -1,0 +1,163 @@
+"""Vzenith lane cameras: every kind of message, with the oddities seen in the field."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devices.effects import CloseBarrier, OpenPassage, SetLamp
+from devices.errors import DecodeError, UnsupportedCommandError
+from devices.events import (
+    BarrierMoved,
+    CommandAnswered,
+    CommandResult,
+    Event,
+    Heartbeat,
+    LoopChanged,
+    PlateCaptured,
+    VendorNotice,
+    evidence_key,
+)
+from devices.model import Decoded, Device
+from devices.protocols.vzenith import PROTOCOL
+from tests.devices.hostile import JPEG, NOW, ROTTEN, ZONE, bent, fixture, fixtures, read_safely
+
+AT = datetime(2026, 3, 1, 23, 15, 9, tzinfo=UTC)
+SEEN = AT + timedelta(microseconds=250_000)
+KEY = evidence_key(JPEG)
+SN = "0badcafe-01020304"
+ID = "Ab3dE5fG7hJ9kL1m"
+
+
+def decode(topic: str, payload: Any) -> Decoded:
+    return PROTOCOL.decode(topic, json.dumps(payload).encode(), NOW, ZONE)
+
+
+def say(name: str, **changes: Any) -> Decoded:
+    """A fixture with some of its envelope changed."""
+    topic, payload = fixture("vzenith", name)
+    return decode(topic, {**payload, **changes})
+
+
+def plate(**changes: Any) -> Decoded:
+    """The plate fixture with some of its result changed."""
+    topic, payload = fixture("vzenith", "plate")
+    payload["payload"]["AlarmInfoPlate"]["result"]["PlateResult"].update(changes)
+    return decode(topic, payload)
+
+
+def captured(text: str = "沪AD00001", **more: Any) -> PlateCaptured:
+    shown: dict[str, Any] = {"confidence": 0.96, "evidence": KEY, "plate_color": "green", "trigger": "auto", **more}
+    return PlateCaptured(at=SEEN, plate=text, **shown)
+
+
+@pytest.mark.parametrize(
+    ("name", "event"),
+    [
+        ("plate", captured()),
+        ("plate-in-body", captured()),
+        ("plate-old-topic", captured()),
+        ("plate-plain-text", captured("沪A12345", plate_color="blue")),
+        ("plate-stored-offline", captured()),
+        ("plate-forged", captured(forged=True)),
+        ("plate-none", captured("", confidence=0.0, evidence="", plate_color="")),
+        ("plate-encrypted", captured("")),
+        ("plate-turned-back", VendorNotice(at=SEEN, name="vehicle_turned_back", code="66", evidence=KEY)),
+        ("keep-alive", Heartbeat(at=AT)),
+        ("keep-alive-milliseconds", Heartbeat(at=AT + timedelta(milliseconds=500))),
+        ("loop-occupied", LoopChanged(at=AT, occupied=True, loop=1)),
+        ("loop-free", LoopChanged(at=AT, occupied=False, loop=1)),
+        ("loop-pulse", VendorNotice(at=AT, name="gpio_in", code="2")),
+        ("barrier-open", BarrierMoved(at=AT, open=True)),
+        ("barrier-not-connected", VendorNotice(at=AT, name="barr_gate_status", code="0/0")),
+        ("snapshot", VendorNotice(at=AT, name="snapshot", code="200", evidence=KEY)),
+        ("serial-data", VendorNotice(at=AT, name="serial_data")),
+        ("gpio-out-reply", CommandAnswered(at=NOW, command_id=ID, result=CommandResult.ACCEPTED)),
+        ("gpio-out-reply-failed", CommandAnswered(at=NOW, command_id=ID, result=CommandResult.FAILED, reason="400")),
+    ],
+)
+def test_each_kind_of_message_says_one_thing(name: str, event: Event) -> None:
+    decoded = say(name)
+    (reading,) = decoded.readings
+    assert reading.event == event
+    assert reading.timed == (event.at != NOW)
+    assert reading.stored == (name == "plate-stored-offline")
+    assert reading.record_id == ("plate:7001" if name.startswith("plate") else "")
+    assert decoded.address == SN
+    assert decoded.images == ((JPEG,) if getattr(event, "evidence", "") else ())
+
+
+@pytest.mark.parametrize("name", ["white-list-reply", "io-lock-reply"])
+def test_an_answer_nobody_waits_for_is_ignored_with_a_reason(name: str) -> None:
+    assert say(name).ignored == "answers a command the gateway does not send"
+
+
+@pytest.mark.parametrize("text", ["沪AD00001", "TEST0012", "TEST001", "粤Z1234港", "WJ京00001"])
+def test_a_plate_is_read_from_base64_and_as_it_is(text: str) -> None:
+    for sent in (text, base64.b64encode(text.encode()).decode()):
+        assert plate(license=sent).readings[0].event.plate == text  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("text", ["", None, "_无_", "x" * 17])
+def test_what_is_no_plate_is_empty(text: Any) -> None:
+    assert plate(license=text).readings[0].event.plate == ""  # type: ignore[attr-defined]
+
+
+def test_without_its_own_time_a_plate_has_that_of_the_message() -> None:
+    assert plate(timeStamp={}).readings[0].event.at == AT
+    assert plate(timeStamp={"Timeval": {"sec": 0}}).readings[0].event.at == AT
+
+
+def test_the_direction_of_the_camera_is_not_taken_for_that_of_the_lane() -> None:
+    assert {plate(direction=n).readings[0].event.direction for n in range(5)} == {""}  # type: ignore[attr-defined]
+
+
+def test_a_timestamp_in_milliseconds_is_one_in_seconds() -> None:
+    assert say("barrier-open", timestamp=1772406909000).readings[0].event.at == AT
+
+
+def test_a_camera_speaks_for_itself_only() -> None:
+    with pytest.raises(DecodeError, match="device id in topic and payload differ"):
+        say("plate", sn="ffffffff-00000001")
+
+
+@pytest.mark.parametrize("topic", ["", "a/b", f"device/{SN}/message/down/gpio_out", f"device/{SN}/message/up"])
+def test_a_topic_of_somebody_else_is_refused(topic: str) -> None:
+    with pytest.raises(DecodeError, match="not a topic of this protocol"):
+        decode(topic, {})
+
+
+def test_opening_is_a_pulse_on_the_opening_relay() -> None:
+    lane = Device(id="l", kind="barrier", protocol="vzenith", address=SN)
+    message = PROTOCOL.encode(OpenPassage(not_after=NOW), "c-1", lane, AT)
+    topic, payload = fixture("vzenith", "gpio-out")
+    assert (message.topic, json.loads(message.payload), message.qos) == (topic, payload, 0)
+
+
+def test_closing_is_a_pulse_on_the_relay_the_site_wired_to_it() -> None:
+    params = {"close_io": 3, "close_pulse_ms": 800, "legacy_topics": 1}
+    lane = Device(id="l", kind="barrier", protocol="vzenith", address=SN, params=params)
+    message = PROTOCOL.encode(CloseBarrier(not_after=NOW), "c-1", lane, AT)
+    assert message.topic == f"{SN}/device/message/down/gpio_out"
+    assert json.loads(message.payload)["payload"]["body"] == {"io": 3, "value": 2, "delay": 800}
+    with pytest.raises(UnsupportedCommandError):
+        PROTOCOL.encode(SetLamp(not_after=NOW, level_pct=1), "c-1", lane, AT)
+
+
+MESSAGES = fixtures("vzenith")
+
+
+@given(bent(MESSAGES))
+def test_a_bent_message_is_read_or_refused_and_nothing_else(message: tuple[str, bytes]) -> None:
+    read_safely(PROTOCOL, *message)
+
+
+@given(st.sampled_from(MESSAGES), st.binary() | st.sampled_from(ROTTEN))
+def test_rubbish_is_read_or_refused_and_nothing_else(message: tuple[str, Any], payload: bytes) -> None:
+    read_safely(PROTOCOL, message[0], payload)
