@@ -99,12 +99,11 @@ def _split(topic: str) -> tuple[str, str]:
     """Who speaks ("" on a topic that does not say), and the topic's last part."""
     if topic.startswith(HTTP):
         return "", ""
-    parts = topic.split("/")
-    if f"{parts[0]}/{parts[1:2] and parts[1]}" == BASE:
-        if len(parts) == 3 and parts[2] in _SHARED:
-            return "", parts[2]
-        if len(parts) == 4 and parts[3] in _OWN:
-            return address_of(parts[2]), parts[3]
+    match topic.split("/"):
+        case ["mqtt", "face", leaf] if leaf in _SHARED:
+            return "", leaf
+        case ["mqtt", "face", owner, leaf] if leaf in _OWN:
+            return address_of(owner), leaf
     raise DecodeError("not a topic of this protocol")
 
 
@@ -118,7 +117,8 @@ def _reply(said: _Said, operator: str, message_id: str, info: dict[str, Any]) ->
 def _push_ack(said: _Said, kind: int, record: str) -> tuple[Outgoing, ...]:
     if not record:
         return ()
-    info = {"PushAckType": kind, "SnapOrRecordID": integer(record) if record.isdecimal() else record}
+    plain = record.isascii() and record.isdecimal() and len(record) <= 18
+    info = {"PushAckType": kind, "SnapOrRecordID": int(record) if plain else record}
     return _reply(said, "PushAck", f"{kind}-{record}", info)
 
 

@@ -131,6 +131,12 @@ def test_a_record_is_acknowledged_under_its_number() -> None:
     assert replies(say("snap-stranger")) == [(f"mqtt/face/{ID}", body)]
 
 
+@pytest.mark.parametrize(("number", "answered"), [("9007199254740993", 9007199254740993), ("²", "²"), ("a-1", "a-1")])
+def test_an_unusual_record_number_is_acknowledged_as_it_came(number: str, answered: Any) -> None:
+    ((_, body),) = replies(say("rec-allowed", RecordID=number))
+    assert body["info"]["SnapOrRecordID"] == answered
+
+
 def test_what_came_over_http_is_not_answered_over_mqtt() -> None:
     assert replies(say("http-verify")) == []
 

@@ -141,7 +141,7 @@ def test_opening_is_a_pulse_on_the_opening_relay() -> None:
 
 
 def test_closing_is_a_pulse_on_the_relay_the_site_wired_to_it() -> None:
-    params = {"close_io": 3, "close_pulse_ms": 800, "legacy_topics": 1}
+    params = {"close_io": 3.0, "close_pulse_ms": 800.0, "legacy_topics": 1.0}
     lane = Device(id="l", kind="barrier", protocol="vzenith", address=SN, params=params)
     message = PROTOCOL.encode(CloseBarrier(not_after=NOW), "c-1", lane, AT)
     assert message.topic == f"{SN}/device/message/down/gpio_out"
