@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Mapping
 from typing import Any
@@ -19,8 +20,9 @@ from gateway.residents import Resident
 from gateway.store import when
 from gateway.vehicles import Vehicle
 
-_PERSONAL = ("plate", "person", "evidence", "vehicle", "value")
+_PERSONAL = ("plate", "person", "evidence", "vehicle", "value", "granted", "opened_for")
 """A key of a device's state with one of these words in its name is not shown."""
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)")
 
 _USES: Mapping[str, frozenset[str]] = {
     "face_gate": frozenset({"open_passage"}),
@@ -118,10 +120,17 @@ def device_view(
 
 
 def impersonal(value: Any) -> Any:
-    """The same without anything that could tell of a person, at any depth."""
-    if isinstance(value, dict):
-        return {name: impersonal(inner) for name, inner in value.items() if not any(word in name for word in _PERSONAL)}
-    return [impersonal(inner) for inner in value] if isinstance(value, list) else value
+    """The same without anything that could tell of a person, at any depth: figures, switches and times remain."""
+    match value:
+        case dict():
+            shown = {name: inner for name, inner in value.items() if not any(word in name for word in _PERSONAL)}
+            return {name: impersonal(inner) for name, inner in shown.items()}
+        case list():
+            return [impersonal(inner) for inner in value]
+        case str():
+            return value if _TIME.fullmatch(value) else None
+        case _:
+            return value
 
 
 def command_view(record: CommandRecord) -> schemas.CommandView:

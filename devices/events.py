@@ -194,13 +194,17 @@ class AccessGranted(Event, frozen=True, kw_only=True, tag="access_granted"):
 
 
 class AccessDenied(Event, frozen=True, kw_only=True, tag="access_denied"):
-    """Somebody was refused (ONVIF AccessControl/Denied). `blocked`: the person is on a block list."""
+    """Somebody was refused (ONVIF AccessControl/Denied). `blocked`: the person is on a block list. `distance` and
+    `threshold`: of the face match that named `person`, L2, where we made it.
+    """
 
     method: Method
     reason: DenyReason
     person: Name = ""
     evidence: Name = ""
     blocked: bool = False
+    distance: float | None = None
+    threshold: float | None = None
 
 
 class AccessTaken(Event, frozen=True, kw_only=True, tag="access_taken"):

@@ -76,14 +76,18 @@ def _refusals_deadline(state: Refusals, limits: settings.Policies) -> datetime |
 
 def _refusals(state: Refusals, event: Event, device: Device | None, limits: settings.Policies) -> Step[Refusals]:
     match event, device:
-        case AccessDenied(at=at, evidence=evidence), Device():
+        case AccessDenied(at=at, evidence=evidence, person=person), Device():
             window = timedelta(seconds=limits.refusal_window_s)
             times = (*(t for t in state.times if at - t < window), at)[-limits.refusals :]
             after = Refusals(times=times, gate=device.id, raised=state.raised or len(times) >= limits.refusals)
             if len(times) < limits.refusals:
                 return after, []
-            detail = {"refusals": len(times), "window_s": limits.refusal_window_s}
-            alert = RaiseAlert(code="repeated_refusal", at=at, evidence=evidence, detail=detail, device=device.id)
+            detail: dict[str, Any] = {"refusals": len(times), "window_s": limits.refusal_window_s}
+            if event.distance is not None:
+                detail |= {"distance": event.distance, "threshold": event.threshold}
+            alert = RaiseAlert(
+                code="repeated_refusal", at=at, subject=person, evidence=evidence, detail=detail, device=device.id
+            )
             return after, [alert]
         case AccessGranted(), _ if state.times:
             pass

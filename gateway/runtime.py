@@ -7,6 +7,7 @@ import fcntl
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import threading
 import time
@@ -141,8 +142,14 @@ class Gateway:
         self._lock.close()
 
     def _keep_evidence(self) -> None:
-        while not self._stopping.wait(PRUNE_EVIDENCE_EVERY_S):
-            self.evidence.prune(self.store, datetime.now(UTC))
+        pause = PRUNE_EVIDENCE_EVERY_S
+        while not self._stopping.wait(pause):
+            try:
+                gone = self.evidence.prune(self.store, datetime.now(UTC))
+            except (OSError, sqlite3.Error) as error:
+                log.warning("evidence_not_pruned", trouble=str(error))
+                gone = 0
+            pause = 1.0 if gone else PRUNE_EVIDENCE_EVERY_S
 
     # -- for the API --------------------------------------------------------------------------------------------------
 
@@ -152,6 +159,7 @@ class Gateway:
         :raises RefusedError: the gateway is stopping or too busy.
         """
         future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()  # from here on it is answered, whoever stops waiting
         self.inbox.put(Item(action, future))
         return future
 
@@ -250,9 +258,8 @@ def serve(settings: Settings, app_factory: Callable[[Gateway], Any]) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    server = _Server(
-        uvicorn.Config(app_factory(gateway), log_level="warning", access_log=False, timeout_graceful_shutdown=2)
-    )
+    app = app_factory(gateway)
+    server = _Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2))
     web = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="http", daemon=True)
     try:
         gateway.start()
@@ -266,6 +273,7 @@ def serve(settings: Settings, app_factory: Callable[[Gateway], Any]) -> int:
         while not stop.wait(0.5):
             gateway.watch()
     finally:
+        app.state.feed.close()
         server.should_exit = True
         if web.is_alive():
             web.join(5)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ CREATE TABLE alerts(id TEXT PRIMARY KEY, key TEXT NOT NULL, open INTEGER NOT NUL
   device TEXT NOT NULL, raised_at INTEGER NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE UNIQUE INDEX alerts_open ON alerts(key) WHERE open = 1;
 CREATE INDEX alerts_seq ON alerts(seq);
+CREATE INDEX alerts_raised ON alerts(raised_at, id);
 CREATE INDEX alerts_key ON alerts(key, raised_at);
 CREATE TABLE alert_changes(seq INTEGER PRIMARY KEY AUTOINCREMENT, alert TEXT NOT NULL, change TEXT NOT NULL,
   actor TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL);
@@ -92,6 +94,10 @@ class StoreError(RuntimeError):
     """The database cannot be used; the text says what to do."""
 
 
+class _Connection(sqlite3.Connection):
+    """A connection that a WeakSet can hold."""
+
+
 class Store:
     """Opens the database: one connection a thread for reading, one writer at a time.
 
@@ -101,7 +107,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._local = threading.local()
-        self._open: list[sqlite3.Connection] = []
+        self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()  # a thread that ends closes its own
         self._writing = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._migrate()
@@ -119,22 +125,24 @@ class Store:
         finally:
             connection.close()
 
-    def connect(self) -> sqlite3.Connection:
+    def connect(self) -> _Connection:
         """A new connection in autocommit mode, durable to the disk (WAL, synchronous=FULL)."""
-        connection = sqlite3.connect(self.path, isolation_level=None, timeout=10, check_same_thread=False)
+        connection = sqlite3.connect(
+            self.path, isolation_level=None, timeout=10, check_same_thread=False, factory=_Connection
+        )
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA secure_delete=ON")
         return connection
 
     @property
-    def reader(self) -> sqlite3.Connection:
+    def reader(self) -> _Connection:
         """The connection of the calling thread, for reading."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        connection: _Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self.connect()
             connection.row_factory = sqlite3.Row
-            self._open.append(connection)
+            self._open.add(connection)
         return connection
 
     @contextmanager
@@ -152,6 +160,5 @@ class Store:
 
     def close(self) -> None:
         """Close every connection this store opened for a thread."""
-        for connection in self._open:
+        for connection in list(self._open):
             connection.close()
-        self._open.clear()

@@ -112,7 +112,15 @@ def _face(gate: FaceGate, event: FaceCaptured | FaceIdentified, device: Device) 
             granted = AccessGranted(at=at, method=Method.FACE, person=person, evidence=evidence)
             return _grant(gate, granted, event.captured_at, device)
         case FaceIdentified(outcome=FaceOutcome.IDENTIFIED, allowed=False, person=person, evidence=evidence, deny=why):
-            denied = AccessDenied(at=at, method=Method.FACE, reason=why, person=person, evidence=evidence)
+            denied = AccessDenied(
+                at=at,
+                method=Method.FACE,
+                reason=why,
+                person=person,
+                evidence=evidence,
+                distance=event.distance,
+                threshold=event.threshold,
+            )
             return gate, [Report(event=denied)]
         case FaceIdentified(outcome=FaceOutcome.STRANGER, evidence=evidence):
             why = DenyReason.UNKNOWN_CREDENTIAL
