@@ -1,0 +1,201 @@
+"""A chaos run: a gateway under load whose processes are killed at random, and the reckoning at the end."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from simulators.chaos_books import read_books
+from simulators.chaos_ledger import Account, Blow, Verdict, blows, judge
+from simulators.chaos_operator import Operator
+from simulators.chaos_stream import Stream, fleet
+from simulators.client import Client
+from simulators.estate import Person, Role
+from simulators.gateway_process import LINLI, BackendProcess, GatewayProcess, free_port
+from simulators.link import broker_at
+
+CARD = "4711081500"
+STEP_S = 0.005
+RESTART_AFTER_S = 0.3
+"""A gateway that ends by itself is started again after so long, as a service manager does."""
+CALM_S = 60.0
+"""How long after the last blow everybody may take to be back, seconds."""
+SETTLE_S = 180.0
+HOPELESS_S = 25.0
+"""Waiting ends when so long nothing more has arrived: more than twice what the broker waits before it sends again."""
+
+
+class Chaos:
+    """One run below `folder`. `program` stands in for `linli`; `say` is told how it goes."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seconds: float,
+        rate: float = 300.0,
+        seed: int = 1,
+        program: Sequence[str] = LINLI,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.kills: Counter[str] = Counter()
+        self.exits = 0
+        self._seconds = seconds
+        self._say = say
+        self._seed = seed
+        self._rate = rate
+        self._folder = folder
+        self._gateway = GatewayProcess(folder, program=program)
+        self._ended_at: float | None = None
+        self._stack = ExitStack()
+        self._blows: list[Blow] = blows(seconds, seed)
+
+    def run(self) -> dict[str, Any]:
+        """Play it; gives the verdict with `kills`, `clean` and what else is worth knowing.
+
+        :raises ProcessError: the gateway or the backend does not even start.
+        :raises ApiError: the gateway refuses what a run needs.
+        """
+        with self._stack as stack:
+            stack.callback(self._gateway.stop)
+            self._gateway.start()
+            self._gateway.await_ready()
+            self._set_up()
+            self._play()
+            self._calm_down()
+            verdict = self._reckon()
+        return {
+            **msgspec.to_builtins(verdict),
+            "kills": {what: self.kills[what] for what in ("gateway", "broker", "backend")},
+            "storms": self.kills["storm"],
+            "gateway_exits": self.exits,
+            "published": self._stream.published,
+            "openings": len(self._stream.openings),
+            "commands_asked": self._operator.asked,
+            "commands_unanswered": self._operator.unanswered,
+            "unconfirmed": self._stream.settle(),
+            "clean": verdict.clean,
+        }
+
+    # -- before -----------------------------------------------------------------------------------------------------
+
+    def _set_up(self) -> None:
+        token = self._gateway.token("chaos", "admin")
+        client = Client(self._gateway.url, token)
+        devices = fleet()
+        for device in devices:
+            client.device(device)
+        resident = Person(id="res-1", name="Resident 1", role=Role.RESIDENT, building="", face=0, cards=(CARD,))
+        client.resident(resident, [], now=datetime.now(UTC))
+        port = free_port()
+        secret = client.subscribe(f"http://127.0.0.1:{port}/hook")["secret"]
+        self._backend = BackendProcess(self._folder, port=port, secret=secret)
+        self._stack.callback(self._backend.stop)
+        self._backend.start()
+        self._backend.await_ready()
+        broker = broker_at(self._gateway.broker_url)
+        self._stream = Stream(broker, devices, rate=self._rate, seed=self._seed, card=CARD)
+        self._stack.callback(self._stream.close)
+        doors = [device.id for device in devices if device.kind == "face_gate"]
+        self._operator = Operator(self._gateway.url, token, doors, every_s=1.0, seed=self._seed)
+        self._stack.callback(self._operator.stop)
+
+    # -- during -----------------------------------------------------------------------------------------------------
+
+    def _play(self) -> None:
+        if not self._stream.await_ready(CALM_S):
+            raise ConnectionError("the broker did not take the stream's connections")
+        self._operator.start()
+        start = time.monotonic()
+        todo = list(self._blows)
+        report_at = start + 10
+        while (now := time.monotonic()) - start < self._seconds:
+            self._stream.step()
+            self._keep_alive()
+            todo = [blow for blow in todo if now - start < blow.after or not self._strike(blow.what)]
+            if now >= report_at:
+                report_at = now + 10
+                self._say(f"{now - start:.0f} s: {len(self._stream.sent)} sent, kills {dict(self.kills)}")
+            time.sleep(STEP_S)
+        while todo:  # what could not fall yet because its victim was down still falls
+            self._stream.step()
+            self._keep_alive()
+            todo = [blow for blow in todo if not self._strike(blow.what)]
+            time.sleep(STEP_S)
+        self._operator.stop()
+
+    def _strike(self, what: str) -> bool:
+        """Whether the blow fell: only on what is up."""
+        if what == "storm":
+            self._stream.storm()
+        elif what == "broker":
+            if not self._gateway.ready or not self._gateway.kill_broker():
+                return False
+        else:
+            victim = self._gateway if what == "gateway" else self._backend
+            if not victim.ready:
+                return False
+            victim.kill()
+            victim.start()
+        self.kills[what] += 1
+        return True
+
+    def _keep_alive(self) -> None:
+        """A gateway that ended by itself (its broker's port still taken...) is started again."""
+        if self._gateway.pid is not None:
+            self._ended_at = None
+            return
+        if self._ended_at is None:
+            self._ended_at = time.monotonic()
+            self.exits += 1
+            self._say(f"the gateway ended by itself: {self._gateway.last_words()[-300:]}")
+        elif time.monotonic() - self._ended_at >= RESTART_AFTER_S:
+            self._ended_at = None
+            self._gateway.start()
+
+    # -- after ------------------------------------------------------------------------------------------------------
+
+    def _calm_down(self) -> None:
+        """Everybody is back and everything is confirmed; then the last words, and everything is confirmed again."""
+        self._confirm()
+        self._stream.last_words()
+        self._confirm()
+
+    def _confirm(self) -> None:
+        end = time.monotonic() + CALM_S
+        while time.monotonic() < end and (self._stream.settle() or not self._gateway.ready):
+            self._stream.step_later()
+            self._keep_alive()
+            time.sleep(STEP_S)
+
+    def _reckon(self) -> Verdict:
+        """Judge again and again until nothing is missing, or nothing more comes."""
+        self._say("waiting for what is still on its way")
+        start = changed_at = time.monotonic()
+        verdict = self._judged()
+        while verdict.lost and time.monotonic() - start < SETTLE_S and time.monotonic() - changed_at < HOPELESS_S:
+            self._keep_alive()
+            time.sleep(0.5)
+            before, verdict = verdict, self._judged()
+            if verdict != before:
+                changed_at = time.monotonic()
+        return verdict
+
+    def _judged(self) -> Verdict:
+        self._stream.settle()
+        account = Account(
+            sent=frozenset(self._stream.sent),
+            acked=frozenset(self._stream.acked()),
+            presented=tuple(self._stream.presented),
+            openings=tuple(self._stream.openings),
+            received=[kept.event for kept in self._backend.received()],
+            answers={key: frozenset(ids) for key, ids in self._operator.answers.items()},
+        )
+        return judge(account, read_books(self._gateway.database))

@@ -1,0 +1,80 @@
+"""The command line: `demo` shows a whole estate at work; `chaos` kills what can be killed and counts what is gone."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from simulators.chaos import Chaos
+from simulators.client import ApiError
+from simulators.demo import Demo
+from simulators.gateway_process import ProcessError
+
+FAILED, INTERRUPTED = 1, 130
+
+
+def demo(
+    seconds: Annotated[float | None, typer.Option(min=1, help="how long the day lasts; else until Ctrl-C")] = None,
+    headless: Annotated[bool, typer.Option("--headless", help="do not show the address of the desk")] = False,
+    data: Annotated[Path | None, typer.Option(help="where everything is kept; else a folder that goes away")] = None,
+    port: Annotated[int, typer.Option(help="the desk's port; 0: any free one")] = 0,
+    rate: Annotated[float, typer.Option(min=0.01, help="happenings a second")] = 2.0,
+    seed: Annotated[int, typer.Option(help="the same seed gives the same estate and day")] = 1,
+) -> None:
+    """Run a whole estate on this machine: broker, gateway, desk, simulated devices, a receiving backend."""
+    with _folder(data, "demo") as folder:
+        play = Demo(folder, seconds=seconds, rate=rate, seed=seed, port=port, headless=headless, say=_say)
+        _finish(play.run)
+
+
+def chaos(
+    minutes: Annotated[float, typer.Option(min=0.1, help="how long the blows fall")] = 5.0,
+    rate: Annotated[float, typer.Option(min=1, help="messages a second")] = 300.0,
+    seed: Annotated[int, typer.Option(help="the same seed gives the same blows")] = 1,
+    data: Annotated[Path | None, typer.Option(help="where everything is kept; else a folder that goes away")] = None,
+) -> None:
+    """Kill gateway, broker and backend at random under load; exit 1 if anything was lost, doubled or opened wrongly."""
+    with _folder(data, "chaos") as folder:
+        _finish(Chaos(folder, seconds=minutes * 60, rate=rate, seed=seed, say=_say).run)
+
+
+def _finish(run: Any) -> None:
+    """Run it and print what came of it as the last line; `clean` decides on the exit status and is not printed."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        found: dict[str, Any] = run()
+    except KeyboardInterrupt:
+        _say("stopped")
+        raise typer.Exit(INTERRUPTED) from None
+    except (ProcessError, ApiError, ConnectionError) as error:
+        typer.echo(f"linli: {error}", err=True)
+        raise typer.Exit(FAILED) from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    clean = found.pop("clean")
+    typer.echo(json.dumps(found))
+    if not clean:
+        raise typer.Exit(FAILED)
+
+
+def _say(text: str) -> None:
+    typer.echo(text)
+    sys.stdout.flush()
+
+
+@contextmanager
+def _folder(wanted: Path | None, name: str) -> Iterator[Path]:
+    if wanted is not None:
+        wanted.mkdir(parents=True, exist_ok=True)
+        yield wanted
+        return
+    with tempfile.TemporaryDirectory(prefix=f"linli-{name}-") as made:
+        yield Path(made)

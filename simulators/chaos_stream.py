@@ -1,0 +1,281 @@
+"""The stream of a chaos run: devices that keep what is not confirmed and send it again, and doors that obey blindly.
+
+Nothing here protects the gateway: messages are doubled, held back and sent out of order on purpose, a door opens for
+every command it gets, however late or repeated, and writes down what it did.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from queue import Empty, SimpleQueue
+from random import Random
+from typing import Any
+
+import msgspec
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from devices.events import (
+    BayChanged,
+    CommandResult,
+    CoverMoved,
+    CredentialPresented,
+    DoorChanged,
+    Event,
+    LampMeasured,
+    Method,
+    WaterMeasured,
+)
+from devices.model import Device
+from simulators.chaos_ledger import Key, Opening
+from simulators.device import CommandMessage
+from simulators.link import Broker
+
+COMMUNITY = "chaos"
+BEAT_S = 5.0
+CARD_EVERY_S = 1.0
+DOUBLED, HELD_BACK = 0.05, 0.05
+"""Shares of messages sent twice, and sent up to `HELD_BACK_S` seconds late."""
+HELD_BACK_S = 4.0
+CONNECTIONS = 4
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_US = timedelta(microseconds=1)
+
+
+def fleet() -> list[Device]:
+    """The devices of a chaos run: lamps for the mass, bays and covers whose position is checked, sumps and gates."""
+    kinds = {"light": ("light", 16), "bay": ("bay", 6), "cover": ("cover", 4), "sump": ("cover", 4)}
+    kinds["gate"] = ("face_gate", 4)
+    return [
+        Device(id=f"{name}-{n}", kind=kind, protocol="native", address=f"{name}-{n}", community=COMMUNITY)
+        for name, (kind, many) in kinds.items()
+        for n in range(1, many + 1)
+    ]
+
+
+class Courier:
+    """One connection. What is published with a key is in `acked` once confirmed; until then it is sent again after
+    every reconnection. `publish` and `settle` belong to one thread.
+    """
+
+    def __init__(self, broker: Broker, name: str, hears: list[str], heard: Callable[[str, bytes], None]) -> None:
+        self.acked: set[Key] = set()
+        self._pending: dict[int, Key | None] = {}
+        self._confirmed: deque[int] = deque()
+        self._ready = threading.Event()
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=False)
+        self._client.max_inflight_messages_set(200)
+        self._client.reconnect_delay_set(1, 1)
+        # The confirmation is only noted here: paho holds a lock of its own, so no lock of ours may be asked for.
+        self._client.on_publish = lambda _c, _u, mid, _r, _p: self._confirmed.append(mid)
+        self._client.on_connect = lambda client, *_: client.subscribe([(topic, 1) for topic in hears])
+        self._client.on_subscribe = lambda *_: self._ready.set()
+        self._client.on_message = lambda _c, _u, message: heard(message.topic, bytes(message.payload))
+        self._client.connect_async(broker.host, broker.port, 10)
+        self._client.loop_start()
+
+    def await_ready(self, seconds: float) -> bool:
+        """Whether it has connected once within so many seconds."""
+        return self._ready.wait(seconds)
+
+    def publish(self, topic: str, payload: bytes, key: Key | None, qos: int = 1) -> None:
+        """Hand over a message."""
+        mid = self._client.publish(topic, payload, qos=qos).mid
+        if qos:
+            self._pending[mid] = key
+
+    def settle(self) -> int:
+        """Note what was confirmed; how much is not."""
+        while self._confirmed:
+            key = self._pending.pop(self._confirmed.popleft(), None)
+            if key is not None:
+                self.acked.add(key)
+        return len(self._pending)
+
+    def tear(self) -> None:
+        """Cut the connection, as a lost cable does."""
+        torn = self._client.socket()
+        if isinstance(torn, socket.socket):
+            try:
+                torn.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return  # it was gone already, which is what was wanted
+
+    def close(self) -> None:
+        """Leave."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+class Stream:
+    """`rate` messages a second over all devices. Call `step` often, from one thread."""
+
+    def __init__(self, broker: Broker, devices: list[Device], *, rate: float, seed: int, card: str) -> None:
+        self.sent: set[Key] = set()
+        self.presented: list[tuple[str, datetime]] = []
+        self.openings: list[Opening] = []
+        self.published = 0
+        self._devices = devices
+        self._lamps = [d for d in devices if d.id.startswith("light")]
+        self._gates = [d for d in devices if d.kind == "face_gate"]
+        self._others = [d for d in devices if d not in self._lamps and d not in self._gates]
+        self._rate = rate
+        self._card = card
+        self._random = Random(f"stream {seed}")
+        self._order = itertools.count()
+        self._later: list[tuple[float, int, Device, bytes, Key]] = []
+        self._told: SimpleQueue[tuple[Device, str]] = SimpleQueue()
+        self._last_at = datetime.min.replace(tzinfo=UTC)
+        self._couriers = [
+            Courier(broker, f"chaos-{seed}-{n}", [self._topic(d, "command") for d in self._share(n)], self._heard)
+            for n in range(CONNECTIONS)
+        ]
+        self._of = {d.id: self._couriers[n] for n in range(CONNECTIONS) for d in self._share(n)}
+        self._start = self._next_card = self._next_beat = time.monotonic()
+        self._due = 0
+
+    def _share(self, n: int) -> list[Device]:
+        return self._devices[n::CONNECTIONS]
+
+    def await_ready(self, seconds: float) -> bool:
+        """Whether every connection stands within so many seconds; then the clock of the stream starts."""
+        ready = all(courier.await_ready(seconds) for courier in self._couriers)
+        self._start = self._next_card = self._next_beat = time.monotonic()
+        return ready
+
+    # -- saying -----------------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Publish what is due by now."""
+        now = time.monotonic()
+        wanted = int((now - self._start) * self._rate)
+        for _ in range(min(wanted - self._due, 1000)):
+            self._due += 1
+            self._say_something()
+        if now >= self._next_card:
+            self._next_card = now + CARD_EVERY_S
+            self._show_card(self._random.choice(self._gates))
+        if now >= self._next_beat:
+            self._next_beat = now + BEAT_S
+            for device in self._devices:
+                self._of[device.id].publish(self._topic(device, "heartbeat"), b"{}", None, qos=0)
+        self.step_later()
+
+    def step_later(self) -> None:
+        """Publish what was held back until now, and tell what the doors did; nothing new."""
+        while self._later and self._later[0][0] <= time.monotonic():
+            _, _, device, payload, key = heapq.heappop(self._later)
+            self._hand_over(device, payload, key)
+        self._obey()
+        for courier in self._couriers:
+            courier.settle()
+
+    def _say_something(self) -> None:
+        draw = self._random
+        if draw.random() < 0.9:
+            self._say(draw.choice(self._lamps), LampMeasured, level_pct=50.0, operating_hours_h=float(self._due))
+            return
+        device = draw.choice(self._others)
+        yes = draw.random() < 0.5
+        if device.kind == "bay":
+            self._say(device, BayChanged, occupied=yes)
+        elif device.id.startswith("cover"):
+            self._say(device, CoverMoved, open=yes)
+        else:
+            self._say(device, WaterMeasured, below_cover_cm=20.0 if yes else 200.0)
+
+    def _show_card(self, gate: Device) -> None:
+        at = self._say(gate, CredentialPresented, method=Method.CARD, value=self._card)
+        self.presented.append((gate.id, at))
+
+    def _say(self, device: Device, kind: type[Event], *, calm: bool = False, **fields: Any) -> datetime:
+        at = max(datetime.now(UTC), self._last_at + _US)
+        self._last_at = at
+        key, payload = self._worded(device, kind(at=at, **fields))
+        late = 0.0 if calm or self._random.random() >= HELD_BACK else self._random.uniform(0, HELD_BACK_S)
+        copies = 1 + (self._random.random() < DOUBLED)
+        for n in range(copies):
+            if late or n:
+                due = time.monotonic() + late + n * self._random.uniform(0, 2)
+                heapq.heappush(self._later, (due, next(self._order), device, payload, key))
+            else:
+                self._hand_over(device, payload, key)
+        return at
+
+    def _worded(self, device: Device, event: Event) -> tuple[Key, bytes]:
+        key = Key(device.id, str(event.__struct_config__.tag), (event.at - _EPOCH) // _US)
+        return key, msgspec.json.encode({"id": f"{device.id}-{key.at}", "stored": False, "event": event})
+
+    def _hand_over(self, device: Device, payload: bytes, key: Key) -> None:
+        self.sent.add(key)
+        self.published += 1
+        self._of[device.id].publish(self._topic(device, "event"), payload, key)
+
+    def _topic(self, device: Device, leaf: str) -> str:
+        return f"linli/v1/{device.address}/{leaf}"
+
+    # -- obeying ----------------------------------------------------------------------------------------------------
+
+    def _heard(self, topic: str, payload: bytes) -> None:
+        """A command arrives (in a thread of the connection): the door opens at once."""
+        at = datetime.now(UTC)
+        command = msgspec.json.decode(payload, type=CommandMessage)
+        gate = next(d for d in self._gates if self._topic(d, "command") == topic)
+        self.openings.append(Opening(device=gate.id, command=command.id, at=at, not_after=command.not_after))
+        self._told.put((gate, command.id))
+
+    def _obey(self) -> None:
+        """Tell what the doors did."""
+        while True:
+            try:
+                gate, command = self._told.get_nowait()
+            except Empty:
+                return
+            for result in (CommandResult.ACCEPTED, CommandResult.DONE):
+                answer = msgspec.json.encode({"command_id": command, "result": result, "at": datetime.now(UTC)})
+                self._of[gate.id].publish(self._topic(gate, "answer"), answer, None)
+            self._say(gate, DoorChanged, calm=True, open=True)
+            self._say(gate, DoorChanged, calm=True, open=False)
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def last_words(self) -> None:
+        """Send what was held back; then each cover and bay says where it stands, and after that something older."""
+        for _, _, device, payload, key in sorted(self._later):
+            self._hand_over(device, payload, key)
+        self._later.clear()
+        for device in self._others:
+            if device.id.startswith("sump"):
+                continue
+            kind: type[Event] = BayChanged if device.kind == "bay" else CoverMoved
+            field = "occupied" if device.kind == "bay" else "open"
+            yes = self._random.random() < 0.5
+            at = self._say(device, kind, calm=True, **{field: yes})
+            older: dict[str, Any] = {"at": at - timedelta(seconds=1), field: not yes}
+            key, payload = self._worded(device, kind(**older))
+            self._hand_over(device, payload, key)
+
+    def settle(self) -> int:
+        """How much no broker has confirmed yet, and how much waits here."""
+        return len(self._later) + sum(courier.settle() for courier in self._couriers)
+
+    def acked(self) -> set[Key]:
+        """Every event the broker has confirmed."""
+        return set[Key]().union(*(courier.acked for courier in self._couriers))
+
+    def storm(self) -> None:
+        """Every connection is cut at once."""
+        for courier in self._couriers:
+            courier.tear()
+
+    def close(self) -> None:
+        """Leave."""
+        for courier in self._couriers:
+            courier.close()
