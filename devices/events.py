@@ -320,7 +320,7 @@ class LoopChanged(Event, frozen=True, kw_only=True, tag="loop_changed"):
     """The induction loop under the arm: occupied or free. `loop` is its number."""
 
     occupied: bool
-    loop: int = 0
+    loop: Annotated[int, Meta(ge=0, le=255)] = 0
 
 
 class BarrierFault(StrEnum):
