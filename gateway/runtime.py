@@ -72,7 +72,7 @@ class Gateway:
         self.broker = None if settings.mqtt.url else Broker(settings.mqtt, settings.data / "broker")
         self._mqtt = _mqtt(settings, self.broker)
         faces = settings.faces
-        self.pool = Pool(faces.workers, memory_mb=faces.memory_mb) if faces.workers else None
+        self.pool = Pool(faces.workers, memory_mb=faces.memory_mb, warm=("face", "plate")) if faces.workers else None
         self.inbox = Inbox()
         self.engine, self._hub = self._build_engine()
         self.courier = Courier(self.store, self.vault, settings)
