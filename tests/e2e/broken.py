@@ -1,0 +1,69 @@
+"""A gateway broken on purpose, run in place of `linli`: the first argument says how, the rest is `linli`'s."""
+
+import sys
+import time
+import uuid
+from typing import Any
+
+from api import cli
+from gateway.engine import Engine
+from gateway.journal import Journal
+from gateway.mqtt import Message, Mqtt
+from gateway.reader import Reader
+
+
+def acknowledges_before_it_commits() -> None:
+    """The engine's order turned round, with time enough for a kill in between."""
+    commit, take = Journal.commit, Engine._take_messages
+
+    def early(engine: Engine, messages: list[Message], batch: Any) -> None:
+        for message in messages:
+            engine._mqtt.ack(message)
+        engine._mqtt.flush()
+        take(engine, messages, batch)
+
+    def slow(journal: Journal, batch: Any, now: Any) -> None:
+        time.sleep(0.3)
+        commit(journal, batch, now)
+
+    Engine._take_messages, Journal.commit = early, slow  # type: ignore[method-assign, assignment]
+
+
+def knows_no_record_again() -> None:
+    """Every message counts as new."""
+    Reader._identify = lambda *_: uuid.uuid4().bytes  # type: ignore[method-assign]
+
+
+def retains_its_commands() -> None:
+    """The broker keeps the last command for whoever subscribes next."""
+
+    def retained(self: Mqtt, topic: str, payload: bytes, qos: int) -> bool:
+        return bool(self._client.publish(topic, payload, qos=qos, retain=True).rc == 0)
+
+    Mqtt.publish = retained  # type: ignore[method-assign]
+
+
+def publishes_its_commands_twice() -> None:
+    """Each command goes out again at once."""
+    publish = Mqtt.publish
+
+    def twice(self: Mqtt, topic: str, payload: bytes, qos: int) -> bool:
+        publish(self, topic, payload, qos)
+        return publish(self, topic, payload, qos)
+
+    Mqtt.publish = twice  # type: ignore[method-assign]
+
+
+WAYS = {
+    way.__name__: way
+    for way in (
+        acknowledges_before_it_commits,
+        knows_no_record_again,
+        retains_its_commands,
+        publishes_its_commands_twice,
+    )
+}
+
+if __name__ == "__main__":
+    WAYS[sys.argv.pop(1)]()
+    cli.main()

@@ -1,0 +1,182 @@
+"""The chaos harness proves itself: a sound gateway passes, and one broken on purpose is found out."""
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulators.chaos import Chaos
+from simulators.chaos_ledger import (
+    SERVED_WITHIN,
+    TRANSIT,
+    Account,
+    Books,
+    Key,
+    Opening,
+    Verdict,
+    blows,
+    disordered,
+    judge,
+)
+from simulators.gateway_process import LINLI
+
+BROKEN = Path(__file__).with_name("broken.py")
+NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+def opening(command: str = "c1", *, at: datetime = NOON, good_for: timedelta = 5 * SECOND) -> Opening:
+    return Opening(device="gate-1", command=command, at=at, not_after=at + good_for)
+
+
+def wrong(account: Account, books: Books) -> dict[str, int]:
+    """What the judge finds wrong, by name."""
+    fine = {"sent", "acked", "stored", "alert_changes", "delivered"}
+    verdict = judge(account, books)
+    found = {name: getattr(verdict, name) for name in Verdict.__struct_fields__ if name not in fine}
+    assert verdict.clean == (not any(found.values()))
+    return {name: count for name, count in found.items() if count}
+
+
+# -- the judge ----------------------------------------------------------------------
+
+KEYS = [Key("light-1", "lamp_measured", at) for at in range(5)]
+SOUND = (
+    Account(
+        sent=frozenset(KEYS),
+        acked=frozenset(KEYS),
+        presented=[("gate-1", NOON)],
+        openings=[opening("c1", at=NOON + SECOND), opening("c2")],
+        received=["1.a", "2.b", "3.a"],
+        answers={"key-1": frozenset({"c2"})},
+    ),
+    Books(
+        events=dict.fromkeys(KEYS, 1),
+        changes=["1.a", "2.b", "3.a"],
+        open_keys=["k1", "k2"],
+        commands={"c1": ("gate-1", "gateway"), "c2": ("gate-1", "chaos")},
+        newest={"cover-1": True},
+        states={"cover-1": True, "bay-1": None},
+        alarmed=frozenset({"cover-1"}),
+        dangers=frozenset({"cover-1"}),
+    ),
+)
+
+
+def test_two_accounts_that_agree_are_clean() -> None:
+    assert wrong(*SOUND) == {}
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({"events": dict.fromkeys(KEYS[1:], 1)}, {"lost": 1, "lost_events": 1}),
+        ({"events": dict.fromkeys(KEYS, 1) | {KEYS[0]: 3}}, {"duplicated": 2, "duplicated_events": 2}),
+        ({"events": dict.fromkeys([*KEYS, Key("light-1", "lamp_measured", 99)], 1)}, {"invented": 1}),
+        ({"changes": ["1.a", "2.b", "3.a", "4.b"]}, {"lost": 1, "lost_deliveries": 1}),
+        ({"changes": ["1.a", "2.b"]}, {"invented": 1}),
+        ({"open_keys": ["k1", "k1"]}, {"doubly_open_alerts": 1}),
+        ({"commands": {"c1": ("gate-1", "gateway")}}, {"stray_openings": 1}),
+        ({"commands": {"c1": ("gate-1", "gateway"), "c2": ("gate-2", "chaos")}}, {"stray_openings": 1}),
+        ({"states": {"cover-1": False}}, {"backward_states": 1}),
+        ({"states": {}}, {"backward_states": 1}),
+        ({"alarmed": frozenset()}, {"missing_alerts": 1}),
+    ],
+)
+def test_books_that_differ_are_found_out(changed: dict[str, Any], found: dict[str, int]) -> None:
+    account, books = SOUND
+    fields = {name: getattr(books, name) for name in Books.__struct_fields__}
+    assert wrong(account, Books(**(fields | changed))) == found
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({"openings": [opening("c2"), opening("c2")]}, {"double_openings": 1}),
+        ({"openings": [opening("c2", good_for=-TRANSIT - SECOND)]}, {"stray_openings": 1}),
+        ({"openings": [opening("c1", at=NOON + SERVED_WITHIN + SECOND)]}, {"stray_openings": 1}),
+        ({"presented": []}, {"stray_openings": 1}),
+        ({"received": ["1.a", "2.b", "3.a", "2.b"]}, {"duplicated": 1, "duplicated_deliveries": 1}),
+        ({"received": ["3.a", "1.a", "2.b"]}, {"disordered": 1}),
+        ({"answers": {"key-1": frozenset({"c2", "c3"})}}, {"split_keys": 1}),
+    ],
+)
+def test_a_world_that_differs_is_found_out(changed: dict[str, Any], found: dict[str, int]) -> None:
+    account, books = SOUND
+    fields = {name: getattr(account, name) for name in Account.__struct_fields__}
+    assert wrong(Account(**(fields | changed)), books) == found
+
+
+def test_two_commands_for_one_card_are_a_double_opening() -> None:
+    account = Account(presented=[("gate-1", NOON)], openings=[opening("c1"), opening("c2", at=NOON + SECOND)])
+    books = Books(commands={"c1": ("gate-1", "gateway"), "c2": ("gate-1", "gateway")})
+    assert wrong(account, books) == {"double_openings": 1}
+
+
+def test_an_event_that_was_never_confirmed_may_be_missing() -> None:
+    assert wrong(Account(sent=frozenset(KEYS), acked=frozenset()), Books()) == {}
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=30), st.integers(0, 29))
+def test_deliveries_in_order_are_in_order_wherever_they_are_repeated(alerts: list[str], at: int) -> None:
+    received = [f"{n + 1}.{alert}" for n, alert in enumerate(alerts)]
+    assert disordered(received) == 0
+    assert disordered(received + received[at : at + 1]) == 0
+
+
+def test_five_minutes_bring_the_promised_blows_and_a_short_run_one_of_each() -> None:
+    many = [blow.what for blow in blows(300, seed=7)]
+    assert many.count("gateway") >= 20
+    assert many.count("broker") >= 10
+    assert many.count("backend") >= 10
+    assert {blow.what for blow in blows(10, seed=7)} == {"gateway", "broker", "backend", "storm"}
+
+
+@given(st.floats(6, 3600), st.integers(0, 99))
+def test_blows_fall_in_order_within_the_run_and_again_the_same(seconds: float, seed: int) -> None:
+    fallen = blows(seconds, seed)
+    assert fallen == sorted(fallen) == blows(seconds, seed)
+    assert all(0 < blow.after < seconds for blow in fallen)
+
+
+# -- real processes -----------------------------------------------------------------
+
+
+def played(folder: Path, way: str = "", seconds: float = 10.0, seed: int = 3) -> dict[str, Any]:
+    """A short run with real processes below a folder with a space in its name."""
+    program = (sys.executable, "-P", str(BROKEN), way) if way else LINLI
+    return Chaos(folder / "a run", seconds=seconds, rate=200, seed=seed, program=program).run()
+
+
+@pytest.mark.e2e
+def test_a_sound_gateway_loses_and_doubles_nothing_under_blows(tmp_path: Path) -> None:
+    found = played(tmp_path)
+    assert found["clean"], found
+    assert found["stored"] == found["sent"] > 1500
+    assert found["delivered"] == found["alert_changes"] > 0
+    assert found["openings"] > 0
+    assert min(found["kills"].values()) >= 1
+
+
+@pytest.mark.e2e
+def test_a_gateway_that_acknowledges_before_it_commits_is_found_to_lose(tmp_path: Path) -> None:
+    assert played(tmp_path, "acknowledges_before_it_commits")["lost_events"] > 0
+
+
+@pytest.mark.e2e
+def test_a_gateway_that_knows_no_record_again_is_found_to_double(tmp_path: Path) -> None:
+    assert played(tmp_path, "knows_no_record_again")["duplicated_events"] > 0
+
+
+@pytest.mark.e2e
+def test_a_gateway_that_retains_its_commands_is_found_to_open_again_when_a_door_reconnects(tmp_path: Path) -> None:
+    assert played(tmp_path, "retains_its_commands")["double_openings"] > 0
+
+
+@pytest.mark.e2e
+def test_a_gateway_that_publishes_its_commands_twice_is_found_to_open_twice(tmp_path: Path) -> None:
+    assert played(tmp_path, "publishes_its_commands_twice")["double_openings"] > 0
