@@ -25,3 +25,15 @@ def ingest(
     from benchmarks.ingest import run  # noqa: PLC0415 - each benchmark loads what it needs
 
     print(json.dumps(run(messages, rounds=rounds, soak=soak)))
+
+
+@bench.command()
+def latency(
+    seconds: Annotated[float, typer.Option(min=3, help="How long each rate is kept.")] = 6,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")] = 3,
+    sync: Annotated[list[str] | None, typer.Option(help="The broker's sync: always (first by default), 2m.")] = None,
+) -> None:
+    """From a device's publish to the door's command, the backend and the desk; the broker and the disk alone."""
+    from benchmarks.latency import run  # noqa: PLC0415 - as above
+
+    print(json.dumps(run(seconds, sync or ["always", "2m"], rounds)))
