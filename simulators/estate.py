@@ -225,7 +225,7 @@ class Estate:
             kind=kind,
             protocol=protocol,
             address=address,
-            name=f"{kind.replace('_', ' ')} {n}, {place}",
+            name=f"{building + '栋' if building else '园区'}{_SIGNS[kind]}{n}",
             community=COMMUNITY,
             grid=f"{COMMUNITY}-grid-1",
             building=building,
@@ -233,6 +233,17 @@ class Estate:
             direction=direction,
             uplink=f"switch-{place}",
         )
+
+
+_SIGNS = {
+    "face_gate": "人脸门禁",
+    "barrier": "道闸",
+    "camera": "摄像机",
+    "light": "照明",
+    "cover": "井盖",
+    "bay": "车位",
+}
+"""What stands on the sign of a device, in the language of its guards."""
 
 
 def day(estate: Estate, *, start: datetime, seconds: float, rate: float) -> Iterator[Happening]:
