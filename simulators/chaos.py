@@ -28,6 +28,8 @@ RESTART_AFTER_S = 0.3
 CALM_S = 60.0
 """How long after the last blow everybody may take to be back, seconds."""
 SETTLE_S = 180.0
+FULL_S = 3.0
+"""How long a full disk stays full, seconds."""
 HOPELESS_S = 25.0
 """Waiting ends when so long nothing more has arrived: more than twice what the broker waits before it sends again."""
 
@@ -54,6 +56,7 @@ class Chaos:
         self._folder = folder
         self._gateway = GatewayProcess(folder, program=program)
         self._ended_at: float | None = None
+        self._full_until: float | None = None
         self._stack = ExitStack()
         self._blows: list[Blow] = blows(seconds, seed)
 
@@ -75,6 +78,7 @@ class Chaos:
             **msgspec.to_builtins(verdict),
             "kills": {what: self.kills[what] for what in ("gateway", "broker", "backend")},
             "storms": self.kills["storm"],
+            "full_disks": self.kills["full_disk"],
             "gateway_exits": self.exits,
             "published": self._stream.published,
             "openings": len(self._stream.openings),
@@ -124,7 +128,7 @@ class Chaos:
                 report_at = now + 10
                 self._say(f"{now - start:.0f} s: {len(self._stream.sent)} sent, kills {dict(self.kills)}")
             time.sleep(STEP_S)
-        while todo:  # what could not fall yet because its victim was down still falls
+        while todo or self._full_until is not None:  # what could not fall yet still does
             self._stream.step()
             self._keep_alive()
             todo = [blow for blow in todo if not self._strike(blow.what)]
@@ -135,8 +139,13 @@ class Chaos:
         """Whether the blow fell: only on what is up."""
         if what == "storm":
             self._stream.storm()
+        elif what == "full_disk":
+            # A broker restarted meanwhile would inherit the full disk for good, so it has to be there.
+            if not self._gateway.ready or not self._gateway.broker_pid() or not self._gateway.fill_disk(full=True):
+                return False
+            self._full_until = time.monotonic() + FULL_S
         elif what == "broker":
-            if not self._gateway.ready or not self._gateway.kill_broker():
+            if self._full_until is not None or not self._gateway.ready or not self._gateway.kill_broker():
                 return False
         else:
             victim = self._gateway if what == "gateway" else self._backend
@@ -148,7 +157,10 @@ class Chaos:
         return True
 
     def _keep_alive(self) -> None:
-        """A gateway that ended by itself (its broker's port still taken...) is started again."""
+        """A gateway that ended by itself (its broker's port still taken...) is started again; a full disk is emptied."""
+        if self._full_until is not None and time.monotonic() >= self._full_until:
+            self._full_until = None
+            self._gateway.fill_disk(full=False)
         if self._gateway.pid is not None:
             self._ended_at = None
             return

@@ -188,13 +188,15 @@ def _unasked(moments: list[datetime], shown: list[datetime]) -> tuple[int, int]:
 
 
 class Blow(NamedTuple):
-    """What is struck down, `after` seconds from the start: gateway, broker, backend, or all connections (storm)."""
+    """What is struck down, `after` seconds from the start: gateway, broker, backend; all connections (storm); or
+    for a while every write of the gateway fails (full_disk).
+    """
 
     after: float
     what: str
 
 
-EVERY_S = {"gateway": 13.5, "broker": 27.0, "backend": 27.0, "storm": 40.0}
+EVERY_S = {"gateway": 13.5, "broker": 27.0, "backend": 27.0, "storm": 40.0, "full_disk": 60.0}
 """Within each span of so many seconds one blow of the kind falls: over 20, 10 and 10 in five minutes."""
 
 

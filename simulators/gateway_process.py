@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -56,16 +57,16 @@ class Child:
         """Begin; returns at once."""
         self._ready = threading.Event()
         self.starts += 1
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own program, our own arguments
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C is for us: we end it in good order
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, loaded beforehand
-            )
+        self._process = subprocess.Popen(  # noqa: S603 - our own program, our own arguments
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for us: we end it in good order
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, loaded beforehand
+        )
         threading.Thread(target=_read, args=(self._process, self._ready), name="child-stdout", daemon=True).start()
+        threading.Thread(target=_copy, args=(self._process, self._log), name="child-stderr", daemon=True).start()
 
     @property
     def pid(self) -> int | None:
@@ -116,6 +117,14 @@ def _read(process: subprocess.Popen[bytes], ready: threading.Event) -> None:
         for _ in process.stdout:
             ready.set()
     ready.set()
+
+
+def _copy(process: subprocess.Popen[bytes], log: Path) -> None:
+    """We write its log, so that it can go on saying what is wrong while its own disk is full."""
+    if process.stderr is not None:
+        with log.open("ab", buffering=0) as file:
+            for line in process.stderr:
+                file.write(line)
 
 
 class GatewayProcess(Child):
@@ -173,6 +182,18 @@ class GatewayProcess(Child):
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
         return pid is not None
+
+    def fill_disk(self, *, full: bool) -> bool:
+        """Let every write of the gateway to a file fail, as on a full disk, or work again; whether it runs.
+
+        A limit on the size of its files, set from outside: it needs no rights and touches no other process.
+        """
+        pid = self.pid
+        if pid is None:
+            return False
+        _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0 if full else most, most))
+        return True
 
     def get(self, path: str, token: str) -> Any:
         """The JSON answer of its API to GET `path`.

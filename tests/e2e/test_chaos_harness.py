@@ -133,7 +133,7 @@ def test_five_minutes_bring_the_promised_blows_and_a_short_run_one_of_each() -> 
     assert many.count("gateway") >= 20
     assert many.count("broker") >= 10
     assert many.count("backend") >= 10
-    assert {blow.what for blow in blows(10, seed=7)} == {"gateway", "broker", "backend", "storm"}
+    assert {blow.what for blow in blows(10, seed=7)} == {"gateway", "broker", "backend", "storm", "full_disk"}
 
 
 @given(st.floats(6, 3600), st.integers(0, 99))
@@ -159,7 +159,7 @@ def test_a_sound_gateway_loses_and_doubles_nothing_under_blows(tmp_path: Path) -
     assert found["stored"] == found["sent"] > 1500
     assert found["delivered"] == found["alert_changes"] > 0
     assert found["openings"] > 0
-    assert min(found["kills"].values()) >= 1
+    assert min(*found["kills"].values(), found["storms"], found["full_disks"]) >= 1
 
 
 @pytest.mark.e2e
