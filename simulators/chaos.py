@@ -157,7 +157,7 @@ class Chaos:
         return True
 
     def _keep_alive(self) -> None:
-        """A gateway that ended by itself (its broker's port still taken...) is started again; a full disk is emptied."""
+        """A gateway that ended by itself (a port still taken...) is started again; a full disk is emptied in time."""
         if self._full_until is not None and time.monotonic() >= self._full_until:
             self._full_until = None
             self._gateway.fill_disk(full=False)

@@ -42,6 +42,10 @@ def chaos(
     data: Annotated[Path | None, typer.Option(help="where everything is kept; else a folder that goes away")] = None,
 ) -> None:
     """Kill gateway, broker and backend at random under load; exit 1 if anything was lost, doubled or opened wrongly."""
+    if data is not None and data.exists() and any(data.iterdir()):
+        raise typer.BadParameter(
+            "is not empty; the reckoning needs a gateway that has nothing yet", param_hint="--data"
+        )
     with _folder(data, "chaos") as folder:
         _finish(Chaos(folder, seconds=minutes * 60, rate=rate, seed=seed, say=_say).run)
 

@@ -60,7 +60,7 @@ def fleet() -> list[Device]:
     ]
 
 
-class Courier:
+class Connection:
     """One connection. What is published with a key is in `acked` once confirmed; until then it is sent again after
     every reconnection. `publish` and `settle` belong to one thread.
     """
@@ -133,11 +133,11 @@ class Stream:
         self._later: list[tuple[float, int, Device, bytes, Key]] = []
         self._told: SimpleQueue[tuple[Device, str]] = SimpleQueue()
         self._last_at = datetime.min.replace(tzinfo=UTC)
-        self._couriers = [
-            Courier(broker, f"chaos-{seed}-{n}", [self._topic(d, "command") for d in self._share(n)], self._heard)
+        self._connections = [
+            Connection(broker, f"chaos-{seed}-{n}", [self._topic(d, "command") for d in self._share(n)], self._heard)
             for n in range(CONNECTIONS)
         ]
-        self._of = {d.id: self._couriers[n] for n in range(CONNECTIONS) for d in self._share(n)}
+        self._of = {d.id: self._connections[n] for n in range(CONNECTIONS) for d in self._share(n)}
         self._start = self._next_card = self._next_beat = time.monotonic()
         self._due = 0
 
@@ -146,7 +146,7 @@ class Stream:
 
     def await_ready(self, seconds: float) -> bool:
         """Whether every connection stands within so many seconds; then the clock of the stream starts."""
-        ready = all(courier.await_ready(seconds) for courier in self._couriers)
+        ready = all(connection.await_ready(seconds) for connection in self._connections)
         self._start = self._next_card = self._next_beat = time.monotonic()
         return ready
 
@@ -174,8 +174,8 @@ class Stream:
             _, _, device, payload, key = heapq.heappop(self._later)
             self._hand_over(device, payload, key)
         self._obey()
-        for courier in self._couriers:
-            courier.settle()
+        for connection in self._connections:
+            connection.settle()
 
     def _say_something(self) -> None:
         draw = self._random
@@ -264,18 +264,18 @@ class Stream:
 
     def settle(self) -> int:
         """How much no broker has confirmed yet, and how much waits here."""
-        return len(self._later) + sum(courier.settle() for courier in self._couriers)
+        return len(self._later) + sum(connection.settle() for connection in self._connections)
 
     def acked(self) -> set[Key]:
         """Every event the broker has confirmed."""
-        return set[Key]().union(*(courier.acked for courier in self._couriers))
+        return set[Key]().union(*(connection.acked for connection in self._connections))
 
     def storm(self) -> None:
         """Every connection is cut at once."""
-        for courier in self._couriers:
-            courier.tear()
+        for connection in self._connections:
+            connection.tear()
 
     def close(self) -> None:
         """Leave."""
-        for courier in self._couriers:
-            courier.close()
+        for connection in self._connections:
+            connection.close()

@@ -1,15 +1,18 @@
 """The chaos harness proves itself: a sound gateway passes, and one broken on purpose is found out."""
 
+import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.chaos import Chaos
+from simulators.chaos_commands import _finish
 from simulators.chaos_ledger import (
     SERVED_WITHIN,
     TRANSIT,
@@ -180,3 +183,23 @@ def test_a_gateway_that_retains_its_commands_is_found_to_open_again_when_a_door_
 @pytest.mark.e2e
 def test_a_gateway_that_publishes_its_commands_twice_is_found_to_open_twice(tmp_path: Path) -> None:
     assert played(tmp_path, "publishes_its_commands_twice")["double_openings"] > 0
+
+
+def test_a_folder_that_holds_something_is_refused_since_the_reckoning_would_be_wrong(tmp_path: Path) -> None:
+    (tmp_path / "linli.toml").write_text("")
+    command = [*LINLI, "chaos", "--minutes", "1", "--data", str(tmp_path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "not empty" in done.stderr
+
+
+@pytest.mark.parametrize(("clean", "status"), [(True, 0), (False, 1)])
+def test_the_verdict_is_the_last_line_and_decides_on_the_exit_status(
+    clean: bool, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = typer.Typer()
+    command.command()(lambda: _finish(lambda: {"lost": 7, "clean": clean}))
+    with pytest.raises(SystemExit) as ended:
+        command(args=[])
+    assert ended.value.code == status
+    assert capsys.readouterr().out.splitlines()[-1] == '{"lost": 7}'
