@@ -70,6 +70,14 @@ def _executable() -> str:
     return found
 
 
+def _runs(pid: str, config: Path) -> bool:
+    """Whether this process is a broker with this configuration, and not just somebody with its number."""
+    try:
+        return str(config).encode() in Path(f"/proc/{int(pid)}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return False
+
+
 def _die_with_parent() -> None:
     """Runs in the child before the broker starts: a killed gateway must not leave a broker holding the port."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -119,8 +127,10 @@ class Broker:
 
         :raises BrokerError: it does not start: the port is taken, the disk is full...
         """
-        self._spawn()
         give_up = time.monotonic() + START_WITHIN_S
+        self._await_predecessor(give_up)
+        self._check_port()
+        self._spawn()
         while not self._listens():
             if self._child is None or self._child.poll() is not None or time.monotonic() > give_up:
                 raise BrokerError(
@@ -129,6 +139,24 @@ class Broker:
                 )
             time.sleep(0.02)
         threading.Thread(target=self._read_log, name="broker-log", daemon=True).start()
+
+    def _await_predecessor(self, give_up: float) -> None:
+        """The broker of a killed gateway ends a moment after it; two must never hold the same JetStream files."""
+        pid = self._folder / "pid"
+        while pid.exists() and _runs(pid.read_text(encoding="ascii"), self._config):
+            if time.monotonic() > give_up:
+                raise BrokerError(f"the broker of an earlier gateway still runs: end process {pid.read_text()} first")
+            time.sleep(0.02)
+
+    def _check_port(self) -> None:
+        """Whoever else listens there would be taken for our own broker, so a taken port is told before starting."""
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        try:
+            socket.create_server((self.host.strip("[]"), self.port), family=family).close()
+        except OSError as error:
+            raise BrokerError(
+                f"the broker does not start on {self.host}:{self.port}: {error.strerror}; set mqtt.listen to another"
+            ) from error
 
     def _spawn(self) -> None:
         self._child = subprocess.Popen(  # noqa: S603 - our own binary, our own arguments
