@@ -191,6 +191,7 @@ class Peer:
 
     def say(self, topic: str, body: Any, *, qos: int = 1, retain: bool = False) -> None:
         """Publish, and wait until the broker has it (QoS 0: until it is sent)."""
+        eventually(self.client.is_connected, what="the connection")
         sent = self.client.publish(topic, _bytes(body), qos=qos, retain=retain)
         sent.wait_for_publish(WITHIN_S)
         assert sent.is_published(), f"the broker did not take what was said on {topic}"
