@@ -95,7 +95,9 @@ class Decoded(Struct, frozen=True, kw_only=True):
 class Protocol(Struct, frozen=True, kw_only=True):
     """What a thing speaks.
 
-    `topics`: MQTT filters it listens on. `decode(topic, payload, received_at, zone)` raises only `DecodeError`.
+    `topics`: MQTT filters it listens on. `orders`: MQTT filters its devices listen on; the embedded broker lets devices
+    publish on `topics` and subscribe to `orders`, and nothing else.
+    `decode(topic, payload, received_at, zone)` raises only `DecodeError`.
     `encode(command, command_id, device, now)` gives the message that carries a command; it raises
     `UnsupportedCommandError` for types outside `commands`, and nothing else.
     `heartbeat_s`: how often a device of it is heard at least, in seconds; three in a row missed mean offline.
@@ -107,3 +109,4 @@ class Protocol(Struct, frozen=True, kw_only=True):
     encode: Callable[[Command, str, Device, datetime], Outgoing]
     commands: frozenset[type[Command]]
     heartbeat_s: float
+    orders: tuple[str, ...] = ()

@@ -39,6 +39,7 @@ from gateway.journal import Journal
 from gateway.mqtt import Mqtt
 from gateway.policies import POLICIES
 from gateway.reader import Reader
+from gateway.rights import device_rights
 from gateway.settings import Settings, SettingsError
 from gateway.store import Store
 from gateway.telemetry import Telemetry
@@ -69,7 +70,8 @@ class Gateway:
         )
         self.directory.load()
         self.evidence = Evidence(settings.data / "evidence", self.vault)
-        self.broker = None if settings.mqtt.url else Broker(settings.mqtt, settings.data / "broker")
+        rights = device_rights(registry.protocols().values())
+        self.broker = None if settings.mqtt.url else Broker(settings.mqtt, settings.data / "broker", rights=rights)
         self._mqtt = _mqtt(settings, self.broker)
         faces = settings.faces
         self.pool = Pool(faces.workers, memory_mb=faces.memory_mb, warm=("face", "plate")) if faces.workers else None
@@ -224,6 +226,7 @@ def _mqtt(settings: Settings, broker: Broker | None) -> Mqtt:
     }
     if broker is not None:
         host = "127.0.0.1" if broker.host in ("0.0.0.0", "::") else broker.host  # noqa: S104 - compared, not bound
+        common["client_id"] += f"-{broker.client_id_suffix}"
         return Mqtt(
             host=host, port=broker.port, username=GATEWAY_USER, password=broker.passwords[GATEWAY_USER], **common
         )

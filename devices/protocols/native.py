@@ -261,6 +261,7 @@ def encode(command: Command, command_id: str, device: Device, now: datetime) -> 
 PROTOCOL = Protocol(
     name="native",
     topics=tuple(f"{PREFIX}/+/{leaf}" for leaf in _LEAVES),
+    orders=(f"{PREFIX}/+/command",),
     decode=decode,
     encode=encode,
     commands=frozenset({OpenPassage, CloseBarrier, SetLamp}),

@@ -312,6 +312,7 @@ def encode(command: Command, command_id: str, device: Device, now: datetime) -> 
 PROTOCOL = Protocol(
     name="oem_face",
     topics=(*(f"{BASE}/{leaf}" for leaf in _SHARED), *(f"{BASE}/+/{leaf}" for leaf in sorted(_OWN))),
+    orders=(f"{BASE}/+",),
     decode=decode,
     encode=encode,
     commands=frozenset({OpenPassage}),

@@ -300,6 +300,7 @@ PROTOCOL = Protocol(
         "+/device/message/up/+",
         "+/device/message/down/+/reply",
     ),
+    orders=("device/+/message/down/#", "+/device/message/down/#"),
     decode=decode,
     encode=encode,
     commands=frozenset({OpenPassage, CloseBarrier}),

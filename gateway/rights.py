@@ -1,0 +1,36 @@
+"""What a device may do on the embedded broker: say what the gateway hears, hear what the gateway says, nothing else.
+
+Devices share one user, so a device can speak for another of its kind; but none can read another's pictures, tell a door
+to open, or reach the broker's own subjects ($JS, $SYS), where streams are deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from devices.model import Protocol
+
+_QOS1_DELIVERY = "$MQTT.sub.>"
+"""Where NATS itself hands QoS 1 messages to a session; it lets no client subscribe there by name."""
+
+
+def device_rights(protocols: Iterable[Protocol]) -> dict[str, Any]:
+    """The permissions of the device user, as NATS takes them."""
+    spoken = list(protocols)
+    publish = {subject for protocol in spoken for topic in protocol.topics for subject in subjects(topic)}
+    subscribe = {subject for protocol in spoken for topic in protocol.orders for subject in subjects(topic)}
+    return {"publish": {"allow": sorted(publish)}, "subscribe": {"allow": [*sorted(subscribe), _QOS1_DELIVERY]}}
+
+
+def subjects(topic: str) -> list[str]:
+    """The NATS subjects of an MQTT filter: `a/+` is a.*; `a/#` is a and a.>; a dot in a name is //, an empty one /."""
+    *parents, last = topic.split("/")
+    if last == "#":
+        above = ".".join(map(_token, parents))
+        return [above, f"{above}.>"] if parents else [">"]
+    return [".".join(map(_token, (*parents, last)))]
+
+
+def _token(level: str) -> str:
+    return "*" if level == "+" else level.replace(".", "//") or "/"
