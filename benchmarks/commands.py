@@ -20,11 +20,12 @@ def ingest(
     messages: Annotated[int, typer.Option(help="Messages in each round's backlog.")] = 40_000,
     rounds: Annotated[int, typer.Option(help="Rounds; the median counts.")] = 3,
     soak: Annotated[int, typer.Option(help="Then so many messages live, watching memory.")] = 0,
+    peer: Annotated[bool, typer.Option("--peer", help="Then the same with thingsboard-gateway.")] = False,
 ) -> None:
     """Durable events a second of the whole path, against a bare paho subscriber."""
     from benchmarks.ingest import run  # noqa: PLC0415 - each benchmark loads what it needs
 
-    print(json.dumps(run(messages, rounds=rounds, soak=soak)))
+    print(json.dumps(run(messages, rounds=rounds, soak=soak, peer=peer)))
 
 
 @bench.command()

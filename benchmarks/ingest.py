@@ -19,7 +19,7 @@ from benchmarks.publisher import DEVICES
 from devices.model import Device
 
 
-def run(messages: int, *, rounds: int, soak: int) -> dict[str, Any]:
+def run(messages: int, *, rounds: int, soak: int, peer: bool = False) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="linli-bench-") as name:
         folder = Path(name)
         with ground.broker(folder / "broker") as port:
@@ -30,11 +30,11 @@ def run(messages: int, *, rounds: int, soak: int) -> dict[str, Any]:
             ours, bare = [], []
             for n in range(rounds):
                 ground.say(f"round {n + 1} of {rounds}: filling {messages} messages")
-                _publish(port, messages, n * messages)
+                publish(port, messages, n * messages)
                 bare.append(_bare(port, messages)["rate"])
                 ours.append(_drain(config, messages)[0])
                 ground.say(f"bare {bare[-1]}/s, ours {ours[-1]}/s")
-            figures = {
+            figures: dict[str, Any] = {
                 "name": "ingest",
                 "ours_per_s": sorted(ours)[rounds // 2],
                 "bare_paho_per_s": sorted(bare)[rounds // 2],
@@ -44,14 +44,26 @@ def run(messages: int, *, rounds: int, soak: int) -> dict[str, Any]:
             }
             if soak:
                 figures |= _soak(config, port, soak, rounds * messages)
-            return figures
+    if peer:
+        figures |= _against_peer(figures["ours_per_s"])
+    return figures
+
+
+def _against_peer(ours_per_s: int) -> dict[str, Any]:
+    from benchmarks import peer  # noqa: PLC0415 - it stands on this module
+
+    figures = peer.run(10_000, seconds=10)
+    return figures | {
+        "ratio_to_peer": round(ours_per_s / figures["peer_per_s"], 1),
+        "latency_ratio_to_peer": round(figures["ours_latency_ms"]["p99"] / figures["peer_latency_ms"]["p99"], 3),
+    }
 
 
 def _gate(n: int) -> Device:
     return Device(id=f"gate-{n:02d}", kind="face_gate", protocol="native", address=f"gate-{n:02d}", community="bench")
 
 
-def _publish(port: int, messages: int, first: int) -> None:
+def publish(port: int, messages: int, first: int) -> None:
     command = [sys.executable, "-m", "benchmarks.publisher", str(port), str(messages), str(first)]
     subprocess.run(command, check=True)
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -97,43 +97,57 @@ def commit_alone(folder: Path, commits: int = 1000) -> Figures:
 
 def echoed(port: int, seconds: float) -> Figures:
     """What the broker alone takes for the way there and back."""
-    figures: Figures = {}
-    with receiver("echo", str(port)) as _, receiver("commands", str(port)) as arrivals:
-        sent = {str(rate): publish(port, rate, seconds, "cards") for rate in RATES}
-        rows = arrivals.stop()
-    for rate, some in sent.items():
-        figures[rate] = matched(some, rows, "card")
-    return figures
+    with receiver("echo", str(port)):
+        return asked(port, RATES, seconds)
 
 
 def through_gateway(folder: Path, port: int, seconds: float) -> Figures:
     """Commands at each rate, then alerts at each mix, of one gateway."""
-    hook = ground.free_port()
-    config = ground.settings_file(folder, port)
-    ground.register(config, devices())
-    enrol(config)
-    token = admin_token(config)
-    gateway = ground.GatewayProcess(config)
     figures: Figures = {}
-    try:
-        subscribe(gateway.url, token, f"http://127.0.0.1:{hook}/alerts")
+    hook = ground.free_port()
+    with estate(folder, port) as (url, token):
+        subscribe(url, token, f"http://127.0.0.1:{hook}/alerts")
+        figures["command_ms"] = asked(port, RATES, seconds)
         with (
-            receiver("commands", str(port)) as commands,
             receiver("webhook", str(hook)) as backend,
-            receiver("stream", f"{gateway.url}/v1/stream", token=token) as desk,
+            receiver("stream", f"{url}/v1/stream", token=token) as desk,
         ):
-            asked = {str(rate): publish(port, rate, seconds, "cards") for rate in RATES}
             told = {name: publish(port, rate, seconds, mix) for name, (rate, mix) in ALERTS.items()}
-            opened, delivered, shown = commands.stop(), backend.stop(), desk.stop()
-        figures["command_ms"] = {rate: matched(some, opened, "card") for rate, some in asked.items()}
-        figures["alert_to_backend_ms"] = {name: matched(some, delivered, "plate") for name, some in told.items()}
-        figures["alert_to_desk_ms"] = {name: matched(some, shown, "plate") for name, some in told.items()}
-    finally:
-        gateway.stop()
+            delivered, shown = backend.stop(), desk.stop()
+    figures["alert_to_backend_ms"] = {name: matched(some, delivered, "plate") for name, some in told.items()}
+    figures["alert_to_desk_ms"] = {name: matched(some, shown, "plate") for name, some in told.items()}
     return figures
 
 
+def commands(folder: Path, port: int, rates: Sequence[int], seconds: float) -> Figures:
+    """Commands of a gateway of its own."""
+    with estate(folder, port):
+        return asked(port, rates, seconds)
+
+
+def asked(port: int, rates: Sequence[int], seconds: float) -> Figures:
+    """From a card at a door to its command, at each rate; whoever answers."""
+    with receiver("commands", str(port)) as arrivals:
+        sent = {str(rate): publish(port, rate, seconds, "cards") for rate in rates}
+        rows = arrivals.stop()
+    return {rate: matched(some, rows, "card") for rate, some in sent.items()}
+
+
 # -- the estate -------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def estate(folder: Path, port: int) -> Iterator[tuple[str, str]]:
+    """A gateway with gates, lanes and residents with cards. Yields its address and a token."""
+    config = ground.settings_file(folder, port)
+    ground.register(config, devices())
+    enrol(config)
+    token = new_token(config)
+    gateway = ground.GatewayProcess(config)
+    try:
+        yield gateway.url, token
+    finally:
+        gateway.stop()
 
 
 def devices() -> list[Device]:
@@ -161,7 +175,7 @@ def enrol(config: Path) -> None:
     store.close()
 
 
-def admin_token(config: Path) -> str:
+def new_token(config: Path) -> str:
     store = Store(load(config).database)
     scopes = {"alerts:read", "subscriptions:write"}
     _, text = create_token(store, name="bench", scopes=scopes, now=datetime.now(UTC))
