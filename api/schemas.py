@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -15,6 +15,8 @@ Reason = Annotated[str, Field(min_length=1, max_length=500, description="Why, in
 Text = Annotated[str, Field(max_length=128)]
 Id = Annotated[str, Field(max_length=64)]
 Utc = Annotated[datetime, Field(description="UTC")]
+Moment = Annotated[AwareDatetime, Field(ge=datetime(1900, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC))]
+"""A time somebody gives us: far enough from where a clock ends that it can be reckoned with in every zone."""
 
 
 class Shape(BaseModel):
@@ -126,7 +128,7 @@ class Dispose(Shape):
 
 
 class Shelve(Shape):
-    until: AwareDatetime = Field(description="At most 8 hours from now.", examples=["2026-05-01T18:00:00Z"])
+    until: Moment = Field(description="At most 8 hours from now.", examples=["2026-05-01T18:00:00Z"])
     reason: Reason
 
 
@@ -152,7 +154,9 @@ class DeviceBody(Shape):
     direction: Literal["", "in", "out"] = ""
     uplink: Text = Field(default="", description="What it shares with others: a switch, a breaker.")
     zone: Text = Field(default="", description="IANA time zone of its clock; empty: the gateway's own.")
-    params: dict[str, float] = Field(default={}, description="Limits of its kind, units in their names.")
+    params: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
+        default={}, description="Limits of its kind, units in their names."
+    )
 
 
 class DeviceNew(DeviceBody):
@@ -173,7 +177,7 @@ class DeviceList(Shape):
 class CommandBody(Shape):
     type: Literal["open_passage", "close_barrier", "set_lamp"]
     level_pct: float | None = Field(default=None, ge=0, le=100, description="For set_lamp: 0 off, 100 full.")
-    not_after: AwareDatetime | None = Field(
+    not_after: Moment | None = Field(
         default=None, description="Published before this instant or never; at most a minute away."
     )
 
@@ -208,7 +212,7 @@ class ConsentView(Shape):
 
 class ConsentBody(Shape):
     scope: str = Field(pattern="^(estate|building:.{1,64})$", examples=["estate", "building:3"])
-    until: AwareDatetime
+    until: Moment
     recorded_by: Text = Field(default="", description="Who took it down; empty: the token's name.")
 
 
@@ -249,8 +253,8 @@ class ReceiptView(Shape):
 class VehicleBody(Shape):
     listing: Literal[Listing.ALLOW, Listing.VISITOR, Listing.BLOCK] = Listing.ALLOW
     owner: Annotated[str, Field(max_length=64)] = ""
-    valid_from: AwareDatetime | None = None
-    valid_to: AwareDatetime | None = Field(default=None, description="In force until before this instant.")
+    valid_from: Moment | None = None
+    valid_to: Moment | None = Field(default=None, description="In force until before this instant.")
     note: Annotated[str, Field(max_length=200)] = ""
 
 

@@ -27,7 +27,7 @@ def list_alerts(
     *,
     limit: Limit = 100,
     after: Annotated[
-        int | None, Query(ge=0, description="Alerts changed after this sequence number, in order.")
+        int | None, Query(ge=0, le=2**62, description="Alerts changed after this sequence number, in order.")
     ] = None,
     before: Annotated[str | None, Query(max_length=100, description="`next` of the page before.")] = None,
     open: Annotated[bool | None, Query(description="Only open, or only closed ones.")] = None,  # noqa: A002
@@ -67,7 +67,8 @@ def list_alerts(
 
 def _cursor(before: str) -> tuple[int, str]:
     raised_at, _, alert = before.partition("_")
-    if not raised_at.lstrip("-").isascii() or not raised_at.lstrip("-").isdigit() or len(raised_at) > 18:
+    digits = raised_at.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
         raise ApiError(422, "before: not a cursor; give the `next` of the page before")
     return int(raised_at), alert
 

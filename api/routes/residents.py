@@ -9,7 +9,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Response, UploadFile, status
 from fastapi.concurrency import run_in_threadpool
-from pydantic import AwareDatetime
 
 from api import schemas, views
 from api.auth import PeopleRead, PeopleWrite
@@ -46,7 +45,7 @@ async def enrol_resident(
     *,
     name: Annotated[str, Form(min_length=1, max_length=64)],
     consent_scope: Annotated[str, Form(description='"estate" or "building:<building>"', max_length=80)],
-    consent_until: Annotated[AwareDatetime, Form(description="When the consent ends.")],
+    consent_until: Annotated[schemas.Moment, Form(description="When the consent ends.")],
     building: Short = "",
     recorded_by: Annotated[
         str, Form(max_length=64, description="Who took the consent down; empty: the token's name.")

@@ -1,0 +1,42 @@
+"""What an attacker, or a careless client, sends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.api.conftest import Estate
+from tests.api.test_residents import form
+
+END_OF_TIME = "9999-12-31T23:59:59-14:00"
+BEGINNING = "0001-01-01T00:00:00+14:00"
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/alerts?after=" + "9" * 30, "/v1/alerts?before=--5_x", "/v1/alerts?before=" + "9" * 40 + "_x"]
+)
+def test_a_cursor_that_is_none_is_refused(call, estate: Estate, path: str):
+    assert call("GET", path, estate.token()).status_code == 422
+
+
+def test_a_time_at_the_end_of_time_does_not_make_the_register_unreadable(call, estate: Estate):
+    admin = estate.token()
+    assert call("POST", "/v1/residents", admin, data=form(consent_until=END_OF_TIME)).status_code == 422
+    person = call("POST", "/v1/residents", admin, data=form()).json()["id"]
+    consent = {"scope": "estate", "until": END_OF_TIME}
+    assert call("PUT", f"/v1/residents/{person}/consent", admin, json=consent).status_code == 422
+    for wrong in ({"valid_to": END_OF_TIME}, {"valid_from": BEGINNING}):
+        assert call("PUT", "/v1/vehicles/粤B12345", admin, json=wrong).status_code == 422
+    assert len(call("GET", "/v1/residents", admin).json()["items"]) == 1
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_parameter_that_is_no_number_does_not_keep_the_gateway_from_starting(call, estate: Estate, number: str):
+    body = f'{{"kind": "light", "protocol": "native", "address": "a", "params": {{"x_w": {number}}}}}'
+    answer = call("PUT", "/v1/devices/lamp-9", estate.token(), content=body, headers=JSON)
+    assert answer.status_code == 422
+    again = Estate(Path(estate.settings.data_dir))
+    assert again.directory.device("lamp-9") is None
+    again.store.close()
