@@ -41,6 +41,7 @@ from gateway.inbox import CommandUnsent, Inbox, Item, VisionAnswer
 from gateway.journal import CommitError, Journal
 from gateway.mqtt import Message, Mqtt
 from gateway.reader import Read, Reader
+from gateway.schedule import Name
 from gateway.settings import Settings
 from gateway.sight import face_seen, plate_seen
 from vision.gallery import Gallery
@@ -52,6 +53,8 @@ RETRY_COMMIT_S = 2.0
 SETTLE = timedelta(seconds=3)
 """After a (re)connection the broker first hands over what waited; only then is silence silence and a deadline due."""
 PRUNE_EVERY_S = 60.0
+AFTER_A_BUG = timedelta(seconds=60)
+"""A deadline that met a bug of ours is tried again after this, not at once."""
 BROKER_AWAY = timedelta(seconds=10)
 """A broker gone for so long is an alert."""
 
@@ -60,6 +63,10 @@ class _Answer(NamedTuple):
     future: Future[Any]
     value: Any
     error: Exception | None
+
+
+class _UnwritableError(Exception):
+    """The batch holds something no database takes: our own bug, whose message has to be found."""
 
 
 class Engine:
@@ -135,14 +142,17 @@ class Engine:
             self._mqtt.tend()
             self._follow_connection()
             messages = self._mqtt.read(self._settings.limits.batch) if self._mqtt.socket() else []
-            items = self._retry + self._inbox.take()
-            self._retry = []
             try:
-                self._round(messages, items)
+                self._round(messages, self._requests())
             except CommitError as error:
-                self._hold(str(error), items)
+                self._hold(str(error))
             if time.monotonic() >= self._prune_at:
                 self._prune()
+
+    def _requests(self) -> list[Item]:
+        """What was asked from inside. While some of it could not be carried out the rest waits in the bounded inbox."""
+        items, self._retry = self._retry, []
+        return items or self._inbox.take()
 
     def _wait(self) -> None:
         sock = self._mqtt.socket()
@@ -172,12 +182,11 @@ class Engine:
             news = False if not self._alarmed and now - self._lost_at >= BROKER_AWAY else None
         return news
 
-    def _hold(self, trouble: str, items: list[Item]) -> None:
+    def _hold(self, trouble: str) -> None:
         """The disk cannot be written: let the broker keep the messages, keep the requests, try again."""
         if trouble != self.trouble:
             log.error("commit_failed", trouble=trouble)
         self.trouble = trouble
-        self._retry = items + self._retry
         self._mqtt.disconnect()
         self._stopping.wait(RETRY_COMMIT_S)
 
@@ -192,13 +201,39 @@ class Engine:
     # -- one batch --------------------------------------------------------------------------------------------------
 
     def _round(self, messages: list[Message], items: list[Item]) -> None:
-        """Decide everything at hand, make it durable, then let it happen."""
+        """Decide everything at hand, make it durable, then let it happen.
+
+        :raises CommitError: nothing has happened; the requests are kept in `_retry`.
+        """
         now = self._clock()
         due = self._hub.schedule.pop(now) if self._mqtt.connected and now >= self._ticks_from else []
         news = self._broker_news(now)
         if not (messages or items or due or news is not None):
             self._probe()
             return
+        try:
+            self._batch(messages, items, now, due=due, news=news)
+        except CommitError:
+            self._retry = items + self._retry
+            self._want_again(due, now)
+            raise
+        except _UnwritableError:
+            self._want_again(due, now + AFTER_A_BUG)
+            self._one_by_one(messages, items, now)
+
+    def _want_again(self, due: list[Name], at: datetime) -> None:
+        for name in due:
+            self._hub.schedule.want(name, at)
+
+    def _batch(
+        self,
+        messages: list[Message],
+        items: list[Item],
+        now: datetime,
+        *,
+        due: list[Name] | None = None,
+        news: bool | None = None,
+    ) -> None:
         batch = Changes()
         if news is not None:
             self._isolated(
@@ -206,14 +241,10 @@ class Engine:
             )
         self._take_messages(messages, batch)
         answers = [answer for item in items if (answer := self._take_item(item, now, batch))]
-        for name in due:
-            self._isolated(batch, partial(self._hub.tick, name, now, batch), "tick")
-        try:
-            self._make_durable(batch, now)
-        except CommitError:
-            for name in due:
-                self._hub.schedule.want(name, now)
-            raise
+        for name in due or ():
+            if not self._isolated(batch, partial(self._hub.tick, name, now, batch), "tick"):
+                self._hub.schedule.want(name, now + AFTER_A_BUG)
+        self._make_durable(batch, now)
         self._hub.adopt(batch, now)
         if news is not None:
             self._alarmed = not news
@@ -227,6 +258,27 @@ class Engine:
         self._retry += [Item(command) for command in unsent]
         self._tell(batch, answers)
 
+    def _one_by_one(self, messages: list[Message], items: list[Item], now: datetime) -> None:
+        """Each in a batch of its own, so that only the one that cannot be written is set aside."""
+        for n, item in enumerate(items):
+            try:
+                self._batch([], [item], now)
+            except CommitError:
+                self._retry = items[n:] + self._retry
+                raise
+            except _UnwritableError as error:
+                if item.answer is not None:
+                    item.answer.set_exception(error)
+        for message in messages:
+            try:
+                self._batch([message], [], now)
+            except _UnwritableError:
+                batch = Changes()
+                self._set_aside(message, "", batch)
+                self._make_durable(batch, now)
+                self._mqtt.ack(message)
+        self._mqtt.flush()
+
     def _make_durable(self, batch: Changes, now: datetime) -> None:
         if not batch.worth_writing:
             return
@@ -236,7 +288,13 @@ class Engine:
         except OSError as error:
             raise CommitError(f"evidence cannot be written: {error}") from error
         with metrics.COMMIT_SECONDS.time():
-            self._journal.commit(batch, now)
+            try:
+                self._journal.commit(batch, now)
+            except CommitError:
+                raise
+            except Exception as error:  # the supervisor: what no database takes must not stop the stream
+                self._bug("commit", error)
+                raise _UnwritableError("the gateway cannot write this down: its own error, see the log") from error
         if self.trouble:
             log.info("commit_works_again")
         self.trouble = ""
@@ -267,12 +325,7 @@ class Engine:
         seen = self._journal.seen([key for read in reads for key in read.ids])
         for read in reads:
             if not self._isolated(batch, partial(self._hub.message, read, seen, batch), "message"):
-                message = read.message
-                quarantined = Quarantined(
-                    message.received_at, read.device.id, message.topic[:256], "our own error", message.payload
-                )
-                batch.quarantined.append(quarantined)
-                metrics.QUARANTINED.labels("our own error").inc()
+                self._set_aside(read.message, read.device.id, batch)
 
     def _read(self, message: Message, batch: Changes) -> Read | None:
         try:
@@ -281,11 +334,15 @@ class Engine:
             raise
         except Exception as error:  # noqa: BLE001 - the supervisor: our own bug must not stop the stream, nor pass in silence
             self._bug("decode", error)
-            batch.quarantined.append(
-                Quarantined(message.received_at, "", message.topic[:256], "our own error", message.payload)
-            )
-            metrics.QUARANTINED.labels("our own error").inc()
+            self._set_aside(message, "", batch)
             return None
+
+    def _set_aside(self, message: Message, address: str, batch: Changes) -> None:
+        reason = "our own error"
+        batch.quarantined.append(
+            Quarantined(message.received_at, address, message.topic[:256], reason, message.payload)
+        )
+        metrics.QUARANTINED.labels(reason).inc()
 
     def _isolated(self, batch: Changes, work: Callable[[Changes], Any], what: str) -> bool:
         """Do one thing completely or not at all, so that one bug costs one message and is told."""

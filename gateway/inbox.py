@@ -71,6 +71,14 @@ class Inbox:
             self._items.append(item)
         self.wake()
 
+    def answer(self, what: VisionAnswer) -> None:
+        """Add an answer the engine itself asked for. It never waits: only as many can come as were asked, and the
+        engine, which is to take them, may be the one that adds it.
+        """
+        with self._room:
+            self._items.append(Item(what))
+        self.wake()
+
     def wake(self) -> None:
         """Make the engine look up."""
         try:

@@ -32,6 +32,11 @@ class CommitError(RuntimeError):
     """The batch could not be made durable (disk full, I/O error); nothing of it has happened."""
 
 
+def _of_the_disk(error: BaseException) -> bool:
+    """Full, failing, locked or damaged: not the fault of what was to be written."""
+    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
+
+
 class _State(msgspec.Struct):
     link: msgspec.Raw
     kind: msgspec.Raw
@@ -64,7 +69,7 @@ class Journal:
         except BaseException as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError):
+            if _of_the_disk(error):
                 raise CommitError(f"the database cannot be written: {error}") from error
             raise
 
@@ -197,12 +202,18 @@ class Journal:
     # -- reading ----------------------------------------------------------------------------------------------------
 
     def seen(self, ids: list[bytes]) -> set[bytes]:
-        """Which of these event ids are journalled already."""
+        """Which of these event ids are journalled already.
+
+        :raises CommitError: the database cannot be read.
+        """
         found: set[bytes] = set()
-        for start in range(0, len(ids), 500):
-            part = ids[start : start + 500]
-            marks = ",".join("?" * len(part))
-            found.update(row[0] for row in self._db.execute(f"SELECT id FROM events WHERE id IN ({marks})", part))  # noqa: S608 - only question marks
+        try:
+            for start in range(0, len(ids), 500):
+                part = ids[start : start + 500]
+                marks = ",".join("?" * len(part))
+                found.update(row[0] for row in self._db.execute(f"SELECT id FROM events WHERE id IN ({marks})", part))  # noqa: S608 - only question marks
+        except sqlite3.Error as error:
+            raise CommitError(f"the database cannot be read: {error}") from error
         return found
 
     def device_states(self, kinds: Iterable[tuple[str, DeviceKind[Any]]]) -> dict[str, DeviceState]:

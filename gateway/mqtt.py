@@ -181,10 +181,16 @@ class Mqtt:
             self._client.ack(message.mid, message.qos)
 
     def publish(self, topic: str, payload: bytes, qos: int) -> bool:
-        """Publish once, never retained. False when there is no connection: nothing is queued for later."""
+        """Publish once, never retained. False when there is no connection, or MQTT forbids the topic: nothing is queued
+        for later.
+        """
         if not self.connected:
             return False
-        return self._client.publish(topic, payload, qos=qos).rc is MQTTErrorCode.MQTT_ERR_SUCCESS
+        try:
+            return self._client.publish(topic, payload, qos=qos).rc is MQTTErrorCode.MQTT_ERR_SUCCESS
+        except ValueError as error:
+            log.warning("not_publishable", trouble=str(error))
+            return False
 
     def flush(self) -> None:
         """Send what waits."""
