@@ -22,7 +22,7 @@ class Mosquitto:
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self._config = folder / "mosquitto.conf"
-        # Started by root it would become another user, who may not write here; started by others the line means nothing.
+        # Started by root it would become another user, who may not write here; else the line means nothing.
         self._config.write_text(
             f"user root\nlistener {self.port} 127.0.0.1\nallow_anonymous true\n"
             f"persistence true\npersistence_location {folder}/\nautosave_interval 1\n"
