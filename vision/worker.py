@@ -1,4 +1,6 @@
-"""A process that looks at images for the pool: `python -m vision.worker PARENT_PID MEMORY_MB [KIND...]`.
+"""A process that looks at images for the pool: `python -m vision.worker PARENT_PID MEMORY_MB ENGINE YUNET [KIND...]`.
+
+ENGINE is a `FaceEngineName`, YUNET the file of a YuNet model or nothing.
 
 It reads frames from stdin and writes frames to stdout: four bytes of length, big-endian, then msgpack. It first says
 Ready, then answers each Job with one Look. It has a memory limit, no core dumps (they would hold faces), a low
@@ -13,11 +15,17 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
-from typing import IO
+from functools import cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 
-from vision.types import Job, Kind, Look, Ready, Unreadable, encode
+from vision.types import FaceEngineName, Job, Kind, Look, Ready, Unreadable, encode
+
+if TYPE_CHECKING:
+    from vision.faces import FaceEngine
 
 NICE = 5
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -53,16 +61,34 @@ def _restrict(parent: int, memory_mb: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def load(kind: Kind) -> Engine:
+class Options(Struct, frozen=True):
+    """How to look for faces: see `FaceEngineName`. Hashable, so that engines are made once for each."""
+
+    face_engine: FaceEngineName = "auto"
+    yunet: Path | None = None
+
+
+DEFAULTS = Options()
+
+
+def load(kind: Kind, options: Options = DEFAULTS) -> Engine:
     """The engine for a kind, with its models loaded. Takes a second or two."""
     # Imported here so that a worker that only ever sees plates does not carry dlib, nor the other way round.
     if kind == "plate":
         from vision.plates import PlateEngine  # noqa: PLC0415
 
         return PlateEngine().look
-    from vision.faces import ENROL, GATE, FaceEngine  # noqa: PLC0415
+    from vision.faces import ENROL, GATE  # noqa: PLC0415
 
-    return FaceEngine(ENROL if kind == "enrol" else GATE).look
+    return _faces(options).under(ENROL if kind == "enrol" else GATE).look
+
+
+@cache
+def _faces(options: Options) -> FaceEngine:
+    """Made once: a gate's face and one to enrol need the same models."""
+    from vision.faces import FaceEngine  # noqa: PLC0415
+
+    return FaceEngine(engine=options.face_engine, yunet=options.yunet)
 
 
 def _private_stdout() -> IO[bytes]:
@@ -72,17 +98,17 @@ def _private_stdout() -> IO[bytes]:
     return private
 
 
-def serve(jobs: IO[bytes], answers: IO[bytes], warm: tuple[Kind, ...]) -> None:
+def serve(jobs: IO[bytes], answers: IO[bytes], warm: tuple[Kind, ...], options: Options = DEFAULTS) -> None:
     """Answer jobs until the stream ends. An error that is not the image's fault ends the process, which the pool sees
     as a crash: better a fresh process than one in an unknown state.
     """
-    engines: dict[Kind, Engine] = {kind: load(kind) for kind in warm}
+    engines: dict[Kind, Engine] = {kind: load(kind, options) for kind in warm}
     read = msgspec.msgpack.Decoder(Job).decode
     write_frame(answers, encode(Ready()))
     while (frame := read_frame(jobs)) is not None:
         job = read(frame)
         if job.kind not in engines:
-            engines[job.kind] = load(job.kind)
+            engines[job.kind] = load(job.kind, options)
         try:
             look = engines[job.kind](job.image)
         except MemoryError:
@@ -91,10 +117,11 @@ def serve(jobs: IO[bytes], answers: IO[bytes], warm: tuple[Kind, ...]) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    parent, memory_mb, *warm = arguments
+    parent, memory_mb, face_engine, yunet, *warm = arguments
+    options = Options(msgspec.convert(face_engine, FaceEngineName), Path(yunet) if yunet else None)
     answers = _private_stdout()
     _restrict(int(parent), int(memory_mb))
-    serve(sys.stdin.buffer, answers, msgspec.convert(tuple(warm), tuple[Kind, ...]))
+    serve(sys.stdin.buffer, answers, msgspec.convert(tuple(warm), tuple[Kind, ...]), options)
 
 
 if __name__ == "__main__":
