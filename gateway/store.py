@@ -94,6 +94,15 @@ class StoreError(RuntimeError):
     """The database cannot be used; the text says what to do."""
 
 
+def _make_private(path: Path) -> None:
+    """Its owner's only, also in a directory open to all. SQLite gives the files beside it (-wal, -shm) the same."""
+    try:
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be used: {error.strerror}; it must belong to the gateway's user") from error
+
+
 class _Connection(sqlite3.Connection):
     """A connection that a WeakSet can hold."""
 
@@ -110,6 +119,7 @@ class Store:
         self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()  # a thread that ends closes its own
         self._writing = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_private(path)
         self._migrate()
 
     def _migrate(self) -> None:
