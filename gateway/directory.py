@@ -32,6 +32,8 @@ from gateway.vehicles import ImportReport, Vehicle, listing_now, new_vehicle_id,
 from vision.gallery import Gallery
 
 _ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")
+_NO_ADDRESS = re.compile(r"[/+#\x00-\x1f\x7f]")
+"""What would make one address the topic of another device, or of all."""
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -205,10 +207,10 @@ class Directory:
                         vehicle.plate,
                         vehicle.id,
                         vehicle.listing.value,
-                        base64.b64encode(self._vault.seal(vehicle.owner.encode(), f"owner:{vehicle.id}")).decode(),
+                        self._sealed(vehicle.owner, f"owner:{vehicle.id}"),
                         us(vehicle.valid_from) if vehicle.valid_from else None,
                         us(vehicle.valid_to) if vehicle.valid_to else None,
-                        vehicle.note,
+                        self._sealed(vehicle.note, f"note:{vehicle.id}"),
                     )
                     for vehicle in vehicles
                 ],
@@ -220,11 +222,17 @@ class Directory:
             plate=row["plate"],
             id=row["id"],
             listing=Listing(row["listing"]),
-            owner=self._vault.open(base64.b64decode(row["owner"]), f"owner:{row['id']}").decode(),
+            owner=self._opened(row["owner"], f"owner:{row['id']}"),
             valid_from=when(row["valid_from"]) if row["valid_from"] is not None else None,
             valid_to=when(row["valid_to"]) if row["valid_to"] is not None else None,
-            note=row["note"],
+            note=self._opened(row["note"], f"note:{row['id']}"),
         )
+
+    def _sealed(self, text: str, about: str) -> str:
+        return base64.b64encode(self._vault.seal(text.encode(), about)).decode() if text else ""
+
+    def _opened(self, sealed: str, about: str) -> str:
+        return self._vault.open(base64.b64decode(sealed), about).decode() if sealed else ""
 
     # -- places ---------------------------------------------
 
@@ -262,8 +270,8 @@ def _check_device(device: Device) -> None:
     ):
         if name not in known:
             raise InvalidError(f"there is no {what} {name!r}; there are {', '.join(sorted(known))}")
-    if not device.address:
-        raise InvalidError("a device has an address in its protocol")
+    if not device.address or _NO_ADDRESS.search(device.address):
+        raise InvalidError("a device has an address in its protocol, without /, +, # and control characters")
     try:
         ZoneInfo(device.zone)
     except (LookupError, ValueError, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,30 @@ def test_a_parameter_that_is_no_number_does_not_keep_the_gateway_from_starting(c
     again = Estate(Path(estate.settings.data_dir))
     assert again.directory.device("lamp-9") is None
     again.store.close()
+
+
+@pytest.mark.parametrize("named", ["+", "#", "G1/command", "a\u0000b"])
+def test_a_device_cannot_be_registered_as_all_others(call, estate: Estate, named: str):
+    body = {"kind": "light", "protocol": "native", "address": named}
+    assert call("PUT", "/v1/devices/lamp-9", estate.token(), json=body).status_code == 422
+
+
+def test_what_is_noted_of_a_vehicle_is_nowhere_in_the_clear_on_the_disk(call, estate: Estate):
+    vehicle = {"owner": "车主张三丰", "note": "电话 13900000000"}
+    assert call("PUT", "/v1/vehicles/粤B12345", estate.token(), json=vehicle).status_code == 201
+    content = b"".join(path.read_bytes() for path in Path(estate.settings.data_dir).glob("linli.db*"))
+    assert "张三丰".encode() not in content
+    assert b"13900000000" not in content
+    again = Estate(Path(estate.settings.data_dir))
+    kept = again.directory.vehicle("粤B12345")
+    assert kept is not None
+    assert (kept.owner, kept.note) == (vehicle["owner"], vehicle["note"])
+    again.store.close()
+
+
+def test_nobody_else_on_the_machine_reads_the_database(estate: Estate):
+    estate.token()
+    folder = Path(estate.settings.data_dir)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*") if path.is_file()}
+    assert {"linli.db", "linli.db-wal", "linli.db-shm", "master.key"} <= modes.keys()
+    assert set(modes.values()) == {0o600}
