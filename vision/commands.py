@@ -15,7 +15,9 @@ from rich.console import Console
 from rich.progress import track
 
 if TYPE_CHECKING:
-    from vision.evaluate import FaceFigures, PlateFigures, Progress
+    from vision.evaluate import FaceFigures
+    from vision.evaluate_plates import PlateFigures
+    from vision.labels import Progress
 
 faces = typer.Typer(help="Faces: how well they are told apart.", no_args_is_help=True)
 plates = typer.Typer(help="Number plates: how well they are read.", no_args_is_help=True)
@@ -38,7 +40,7 @@ def _with_progress(rows: Iterable[tuple[Path, str]]) -> Iterable[tuple[Path, str
 
 
 def _report(evaluate: Callable[[Path, Progress], FaceFigures | PlateFigures], labels: Path) -> None:
-    from vision.evaluate import LabelsError  # noqa: PLC0415 - the caller has loaded it
+    from vision.labels import LabelsError  # noqa: PLC0415 - the caller has loaded it
 
     try:
         figures = evaluate(labels, _with_progress)
@@ -57,8 +59,8 @@ def evaluate_faces(labels: Labels) -> None:
 
 
 @plates.command("evaluate")
-def evaluate_plates(labels: Labels) -> None:
+def evaluate_plates_command(labels: Labels) -> None:
     """Read labelled images of vehicles (file,plate)."""
-    from vision import evaluate  # noqa: PLC0415 - as above
+    from vision import evaluate_plates  # noqa: PLC0415 - as above
 
-    _report(evaluate.evaluate_plates, labels)
+    _report(evaluate_plates.evaluate_plates, labels)

@@ -1,16 +1,13 @@
-"""How well faces are told apart and plates are read, measured on labelled images.
+"""How well faces are told apart, measured on labelled images.
 
 The figures are those of the path the gateway takes: the same engines, the same policies, the same thresholds.
 """
 
 from __future__ import annotations
 
-import csv
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
 
 import numpy as np
 from msgspec import Struct
@@ -18,16 +15,10 @@ from numpy.typing import NDArray
 
 from vision.faces import FaceEngine
 from vision.gallery import THRESHOLD
-from vision.plates import PlateEngine, clean
-from vision.types import FaceFound, FaceLook, PlateFound, PlateLook, PlateUnsure
+from vision.labels import Progress, read_labels, timed
+from vision.types import FaceFound, FaceLook
 
 Floats = NDArray[np.float64]
-Progress = Callable[[Iterable[tuple[Path, str]]], Iterable[tuple[Path, str]]]
-"""Passes the images through, showing how far we are."""
-
-
-class LabelsError(Exception):
-    """The labels are missing, or not what they should be; the message says which file and what."""
 
 
 class FaceFigures(Struct, frozen=True, kw_only=True):
@@ -48,43 +39,6 @@ class FaceFigures(Struct, frozen=True, kw_only=True):
     far: float | None
     frr: float | None
     ms_p50: float
-
-
-class PlateFigures(Struct, frozen=True, kw_only=True):
-    """`exact`: images whose best reading, sure or not, is the plate; `char`: characters right, by edit distance. Both
-    are fractions of all `images`. `ms_p50`: one image, bytes to reading.
-    """
-
-    images: int
-    exact: float
-    char: float
-    ms_p50: float
-
-
-def read_labels(labels: Path, column: str) -> list[tuple[Path, str]]:
-    """Rows of a CSV with the columns `file` (relative to the CSV) and `column`. Raises LabelsError."""
-    try:
-        with labels.open(encoding="utf-8-sig", newline="") as lines:
-            rows = list(csv.DictReader(lines))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise LabelsError(f"{labels}: {error}") from error
-    if not rows or not {"file", column} <= rows[0].keys():
-        raise LabelsError(f"{labels}: needs the columns file,{column} and at least one row")
-    found = [(labels.parent / row["file"], row[column] or "") for row in rows]
-    if missing := [image for image, _ in found if not image.is_file()]:
-        raise LabelsError(f"{labels}: {len(missing)} images are missing, the first is {missing[0]}")
-    return found
-
-
-T = TypeVar("T")
-
-
-def _timed(look: Callable[[bytes], T], image: Path) -> tuple[T, float]:
-    """What a look gave, and how long it took, ms."""
-    data = image.read_bytes()
-    started = time.perf_counter()
-    found = look(data)
-    return found, (time.perf_counter() - started) * 1000
 
 
 def _equal_error_rate(genuine: Floats, impostor: Floats) -> float | None:
@@ -117,7 +71,7 @@ def evaluate_faces(labels: Path, progress: Progress) -> FaceFigures:
     engine = FaceEngine()
     looks: list[tuple[str, FaceLook, float]] = []
     for image, person in progress(rows):
-        looks.append((person, *_timed(engine.look, image)))
+        looks.append((person, *timed(engine.look, image)))
     faces = [(person, look.embedding) for person, look, _ in looks if isinstance(look, FaceFound)]
     people = [person for person, _ in faces]
     vectors = np.array([np.frombuffer(e, dtype="<f4") for _, e in faces], dtype=np.float64).reshape(-1, 128)
@@ -136,36 +90,4 @@ def evaluate_faces(labels: Path, progress: Progress) -> FaceFigures:
         far=_rate(impostor < THRESHOLD),
         frr=_rate(genuine >= THRESHOLD),
         ms_p50=median(ms for *_, ms in looks),
-    )
-
-
-def edit_distance(a: str, b: str) -> int:
-    """Fewest insertions, deletions and substitutions that turn one text into the other (Levenshtein)."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        diagonal, row[0] = row[0], i
-        for j, y in enumerate(b, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (x != y))
-    return row[-1]
-
-
-def _text(look: PlateLook) -> str:
-    return look.reading.plate if isinstance(look, PlateFound | PlateUnsure) else ""
-
-
-def evaluate_plates(labels: Path, progress: Progress) -> PlateFigures:
-    """Read every image (`file,plate`). Raises LabelsError."""
-    rows = read_labels(labels, "plate")
-    engine = PlateEngine()
-    exact = wrong = characters = 0
-    times: list[float] = []
-    for image, label in progress(rows):
-        truth = clean(label)
-        look, ms = _timed(engine.look, image)
-        times.append(ms)
-        exact += _text(look) == truth
-        wrong += min(edit_distance(truth, _text(look)), len(truth))
-        characters += len(truth)
-    return PlateFigures(
-        images=len(rows), exact=exact / len(rows), char=1 - wrong / max(1, characters), ms_p50=median(times)
     )

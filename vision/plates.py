@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import re
 from pathlib import Path
 
 import cv2
@@ -18,6 +17,7 @@ import onnxruntime
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from vision.grammar import ALPHABET, is_plate
 from vision.image import Image, ImageError, bounded, decode, scaled
 from vision.types import NoPlate, PlateFound, PlateLook, PlateReading, PlateUnsure, Quad, Unreadable
 
@@ -39,35 +39,6 @@ CONFIDENT = 0.8
 """Smallest mean character confidence of a plate that counts as read."""
 WEAKEST = 0.5
 """And smallest of any one character: below, all other characters together are likelier."""
-
-PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
-_SUFFIXES = "学警挂使领港澳"
-_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
-"""No I and no O: they would be read as 1 and 0 (GA 36)."""
-_OFFICES = _LETTERS + "O"
-"""The letter after the province; O is the authorities' own."""
-ALPHABET = frozenset(PROVINCES + _SUFFIXES + _OFFICES + "0123456789")
-
-_GRAMMAR = re.compile(
-    # Seven characters: five after the office letter, of which two at most are letters and the last may be a use mark.
-    rf"[{PROVINCES}][{_OFFICES}](?=(?:\d*[A-Z]){{0,2}}\d*[{_SUFFIXES}]?$)[{_LETTERS}\d]{{4}}[{_LETTERS}\d{_SUFFIXES}]"
-    # New energy, small: D or F (or the letters added since: A B C E G H J K) first; large: D or F last.
-    rf"|[{PROVINCES}][{_OFFICES}][A-HJK][{_LETTERS}\d]\d{{4}}"
-    rf"|[{PROVINCES}][{_OFFICES}]\d{{5}}[A-HJK]"
-    # Embassies: six digits and 使. Consulates: the province, four or five digits and 领.
-    rf"|\d{{6}}使|[{PROVINCES}][{_OFFICES}]?\d{{4,5}}领"
-)
-_SEPARATORS = re.compile(r"[^\w]|_")
-
-
-def is_plate(text: str) -> bool:
-    """Is this, without separators, a civil number plate of mainland China by its grammar (GA 36)?"""
-    return _GRAMMAR.fullmatch(text) is not None
-
-
-def clean(text: str) -> str:
-    """Without dots, spaces, dashes and brackets, in capitals."""
-    return _SEPARATORS.sub("", text).upper()
 
 
 def _model(package: str, path: str) -> onnxruntime.InferenceSession:

@@ -11,7 +11,9 @@ from typer.testing import CliRunner, Result
 
 from tests.vision import drawn
 from vision import commands
-from vision.evaluate import LabelsError, _equal_error_rate, edit_distance, read_labels
+from vision.evaluate import _equal_error_rate
+from vision.evaluate_plates import edit_distance
+from vision.labels import LabelsError, read_labels
 
 pytestmark = pytest.mark.models
 short = st.text("AB1", max_size=6)

@@ -3,55 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.vision import drawn
-from vision.plates import PlateEngine, clean, is_plate
+from vision.plates import PlateEngine
 from vision.types import NoPlate, PlateFound, PlateUnsure, Unreadable
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "plates"
-
-
-@pytest.mark.parametrize(
-    "plate",
-    [
-        "沪A12345",
-        "京AB1234",
-        "粤B1C2D3",
-        "粤Z1234港",
-        "粤Z1234澳",
-        "川A1234学",
-        "浙A1234警",
-        "沪AD12345",
-        "沪A12345D",
-        "粤BF1234",
-        "粤BDA1234",
-        "鲁B1234挂",
-        "京O12345",
-        "沪A0012领",
-        "014578使",
-    ],
-)
-def test_plates_of_every_kind_are_valid(plate: str) -> None:
-    assert is_plate(plate)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "AB1234", "沪112345", "沪A1234", "沪A1234I", "沪A123456", "沪ABCDEF", "沪AD1234D5", "港A12345", "沪A12学45"],
-)
-def test_what_no_authority_issues_is_not_valid(text: str) -> None:
-    assert not is_plate(text)
-
-
-@given(st.text(max_size=12))
-def test_cleaning_twice_is_cleaning_once(text: str) -> None:
-    assert clean(clean(text)) == clean(text)
-
-
-def test_separators_go_and_letters_are_capitals() -> None:
-    assert clean(" 沪a·12-3 4.5_") == "沪A12345"
 
 
 @pytest.fixture(scope="module")
