@@ -87,9 +87,27 @@ class Unreadable(_Look, frozen=True, kw_only=True, tag="unreadable"):
     reason: str
 
 
+class Repair(Struct, frozen=True, array_like=True):
+    """One character of a plate that is not what the reader alone would have said. `at`: its place, from 0; `was`: what
+    the reader said ("" for nothing); `now`: what stands there ("" when it was dropped); `why`: for people.
+    """
+
+    at: int
+    was: str
+    now: str
+    why: str
+
+
+Alternatives = tuple[tuple[str, float], ...]
+"""What else a character may be, likeliest first: the character and its probability, a fraction."""
+
+
 class PlateReading(Struct, frozen=True, kw_only=True):
     """Characters read off one plate. `plate` has no separators; `char_confidences` has one figure per character and
-    `confidence` is their mean. `valid`: the text obeys the grammar of Chinese plates (`vision.plates.is_plate`).
+    `confidence` is their mean. `valid`: the text obeys the grammar of Chinese plates; `grammar` is then the name of the
+    one it matched (`vision.grammar.GRAMMARS`), else "". `alternatives` has one entry per character, where known.
+    `repairs`: how `plate` differs from what the reader alone would have said. `rows`: of characters on the plate, 1 or
+    2. `frames`: readings that were voted into this one.
     """
 
     plate: str
@@ -97,18 +115,27 @@ class PlateReading(Struct, frozen=True, kw_only=True):
     char_confidences: tuple[float, ...]
     quad: Quad
     valid: bool
+    grammar: str = ""
+    alternatives: tuple[Alternatives, ...] = ()
+    repairs: tuple[Repair, ...] = ()
+    rows: int = 1
+    frames: int = 1
 
 
 class PlateFound(_Look, frozen=True, kw_only=True, tag="read"):
-    """A plate was read: valid by its grammar and confident enough to be looked up."""
+    """A plate was read: valid by its grammar and confident enough to be looked up. `others`: the other plates in the
+    image, each for a person to check.
+    """
 
     reading: PlateReading
+    others: tuple[PlateReading, ...] = ()
 
 
 class PlateUnsure(_Look, frozen=True, kw_only=True, tag="unsure"):
     """A plate is there; the reading is a guess for a person to check, never for a barrier to open on."""
 
     reading: PlateReading
+    others: tuple[PlateReading, ...] = ()
 
 
 class NoPlate(_Look, frozen=True, kw_only=True, tag="no_plate"):
