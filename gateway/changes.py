@@ -89,6 +89,7 @@ class Changes:
         "commands",
         "devices",
         "events",
+        "forgotten",
         "ids",
         "jobs",
         "jobs_done",
@@ -103,6 +104,7 @@ class Changes:
         self.events: list[EventRow] = []
         self.ids: set[bytes] = set()
         self.devices: dict[str, DeviceState] = {}
+        self.forgotten: set[str] = set()
         self.policies: dict[tuple[str, str], Struct | None] = {}
         self.alerts: dict[str, Alert] = {}
         self.alert_changes: list[AlertChange] = []
@@ -119,6 +121,7 @@ class Changes:
         """Take over what `other` changed after us."""
         self.events += other.events
         self.ids |= other.ids
+        self.forgotten |= other.forgotten
         self.devices.update(other.devices)
         self.policies.update(other.policies)
         self.alerts.update(other.alerts)

@@ -320,8 +320,10 @@ class Engine:
         reads: list[Read] = []
         for message in messages:
             read = self._read(message, batch)
-            if read is not None:
+            if read is not None and self._hub.knows(read.device):
                 reads.append(read)
+            elif read is not None:
+                self._set_aside(message, read.device.id, batch, "its kind or protocol is not installed")
         seen = self._journal.seen([key for read in reads for key in read.ids])
         for read in reads:
             if not self._isolated(batch, partial(self._hub.message, read, seen, batch), "message"):
@@ -337,8 +339,7 @@ class Engine:
             self._set_aside(message, "", batch)
             return None
 
-    def _set_aside(self, message: Message, address: str, batch: Changes) -> None:
-        reason = "our own error"
+    def _set_aside(self, message: Message, address: str, batch: Changes, reason: str = "our own error") -> None:
         batch.quarantined.append(
             Quarantined(message.received_at, address, message.topic[:256], reason, message.payload)
         )
@@ -385,6 +386,7 @@ class Engine:
                 known = self._command_of_key(key, batch) if key else None
                 return known or self._hub.request(what, uuid.uuid4().hex, now, batch, turn)
             case ReloadDirectory():
+                self._hub.registered(now, turn)
                 return len(self._directory.devices())
             case AcknowledgeAlert() | DisposeAlert() | ShelveAlert() | WorkOnAlert():
                 return self._hub.alerts.transition(what, now, batch=batch, turn=turn)

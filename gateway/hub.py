@@ -49,7 +49,7 @@ from devices.events import (
 from devices.kinds import link as links
 from devices.kinds.link import Link
 from devices.model import Device, DeviceKind, Protocol, Reading
-from gateway import metrics
+from gateway import metrics, outage
 from gateway.actions import NotFoundError, RefusedError, SendCommand
 from gateway.alertbook import AlertBook
 from gateway.changes import Changes, DeviceState, EventRow, Job, Point, Sending
@@ -102,6 +102,7 @@ class Hub:
         self.schedule = Schedule()
         self.commands = CommandBook(protocols, self.schedule)
         self._saved: dict[str, datetime] = {}
+        self._as_registered: dict[str, Device | None] = {}
         self._effects: dict[type[Effect], Callable[[Any, Cause, Changes, Changes], list[Event]]] = {
             RaiseAlert: self._raise_alert,
             ClearAlert: self._clear_alert,
@@ -269,7 +270,9 @@ class Hub:
             state = self._policy_state((rest[0], rest[1]), batch, turn)
             return self._policies[rest[0]].deadline(state, self._settings.policies) if state else None
         device = self._directory.device(rest[0])
-        if device is None or (device.id not in self.devices and device.id not in batch.devices):
+        if device is None or not self.knows(device):
+            return None
+        if device.id not in self.devices and device.id not in batch.devices:
             return None
         state_of = self._state(device, batch, turn)
         if what == "link":
@@ -371,6 +374,8 @@ class Hub:
         device = self._directory.device(action.command.device)
         if device is None:
             raise NotFoundError(f"there is no device {action.command.device}")
+        if not self.knows(device):
+            raise RefusedError(f"{device.id}: its kind {device.kind} or protocol {device.protocol} is not installed")
         if not self._online(device, batch, turn):
             raise RefusedError(f"{device.id} is offline; a command is never queued: try again when it is back")
         if action.command.not_after <= now:
@@ -384,13 +389,19 @@ class Hub:
 
     # -- states -----------------------------------------------------------------------------------------------------
 
+    def knows(self, device: Device) -> bool:
+        """Its kind and protocol are installed."""
+        return device.kind in self._kinds and device.protocol in self._protocols
+
     def _state(self, device: Device, batch: Changes, turn: Changes) -> DeviceState:
-        return (
-            turn.devices.get(device.id)
-            or batch.devices.get(device.id)
-            or self.devices.get(device.id)
-            or DeviceState(Link(), self._kinds[device.kind].initial)
-        )
+        initial = self._kinds[device.kind].initial
+        held = turn.devices.get(device.id) or batch.devices.get(device.id)
+        if held is None and device.id not in turn.forgotten and device.id not in batch.forgotten:
+            held = self.devices.get(device.id)
+        if held is None:
+            return DeviceState(Link(), initial)
+        # It may have been registered as another kind since.
+        return held if type(held.kind) is type(initial) else DeviceState(held.link, initial)
 
     def _keep(
         self, device: Device, state: DeviceState, batch: Changes, turn: Changes, *, quiet_at: datetime | None = None
@@ -422,11 +433,31 @@ class Hub:
         """Take up saved states. Who was online counts as heard now: our own absence is nobody's silence."""
         for device_id, state in devices.items():
             self.devices[device_id] = DeviceState(links.resumed(state.link, now), state.kind)
-            self.schedule.want(("link", device_id), now)
-            self.schedule.want(("kind", device_id), now)
+            self._look_at(device_id, now)
         for policy, scope, held in policies:
             self._policy_states[policy, scope] = held
             self.schedule.want(("policy", policy, scope), now)
+
+    def _look_at(self, device_id: str, now: datetime) -> None:
+        self._as_registered[device_id] = self._directory.device(device_id)
+        self.schedule.want(("link", device_id), now)
+        self.schedule.want(("kind", device_id), now)
+
+    def registered(self, now: datetime, turn: Changes) -> None:
+        """Devices were added, changed or removed: forget who is gone, and look at the deadlines of who has changed."""
+        for device_id in self.devices:
+            device = self._directory.device(device_id)
+            if device is None:
+                turn.forgotten.add(device_id)
+            elif device is not self._as_registered.get(device_id):
+                self._look_at(device_id, now)
+        for (policy, scope), state in self._policy_states.items() if turn.forgotten else ():
+            if isinstance(state, outage.Outage):
+                left = state
+                for device_id in turn.forgotten:
+                    left = outage.without(left, device_id)
+                if left is not state:
+                    turn.policies[policy, scope] = left
 
     def broker(self, *, reachable: bool, now: datetime, batch: Changes, turn: Changes) -> None:
         """The broker went or came back: one alert instead of one for each device, whose silence then means nothing."""
@@ -445,6 +476,9 @@ class Hub:
 
     def adopt(self, batch: Changes, now: datetime) -> None:
         """The batch is safe: what it changed is the truth now."""
+        for device_id in batch.forgotten:
+            for held_of in (self.devices, self._saved, self._as_registered):
+                held_of.pop(device_id, None)
         self.devices.update(batch.devices)
         for name, held in batch.policies.items():
             if held is None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+import structlog
 
 from devices.alerts import Alert
 from devices.commands import CommandRecord
@@ -19,6 +20,8 @@ from gateway.changes import Changes, DeviceState, Job
 from gateway.settings import Limits, Retention
 from gateway.store import Store, us, when
 from gateway.vault import Vault
+
+log = structlog.get_logger()
 
 QUARANTINE_BYTES = 64 * 1024
 """So much of a quarantined message is kept, sealed."""
@@ -38,8 +41,28 @@ def _of_the_disk(error: BaseException) -> bool:
 
 
 class _State(msgspec.Struct):
+    """A device's state as saved. `of` names the shape of `kind`, so that no kind takes up the state of another."""
+
     link: msgspec.Raw
     kind: msgspec.Raw
+    of: str = ""
+
+
+def _device_state(state: DeviceState) -> bytes:
+    link, kind = msgspec.Raw(_json.encode(state.link)), msgspec.Raw(_json.encode(state.kind))
+    return _json.encode(_State(link, kind, type(state.kind).__qualname__))
+
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def _restored(body: bytes | msgspec.Raw, shape: type[S], name: str) -> S | None:
+    """A saved state, or None where its shape has changed since: better to begin anew than not to begin."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.DecodeError, ValueError) as error:
+        log.warning("state_not_taken_up", name=name, trouble=str(error))
+        return None
 
 
 class Journal:
@@ -91,17 +114,17 @@ class Journal:
                     for e in batch.events
                 ],
             )
-        states = [("device:" + name, encode(state)) for name, state in batch.devices.items()]
-        gone = []
+        states = [("device:" + name, _device_state(state)) for name, state in batch.devices.items()]
+        gone = [("device:" + name,) for name in batch.forgotten]
         for (policy, scope), held in batch.policies.items():
             name = f"policy:{policy}:{scope}"
             if held is None:
                 gone.append((name,))
             else:
                 states.append((name, encode(held)))
-        self._db.executemany("INSERT OR REPLACE INTO states(name, body) VALUES (?,?)", states)
         if gone:
             self._db.executemany("DELETE FROM states WHERE name=?", gone)
+        self._db.executemany("INSERT OR REPLACE INTO states(name, body) VALUES (?,?)", states)
         if batch.points:
             self._db.executemany(
                 "INSERT INTO points(device, metric, at, value) VALUES (?,?,?,?)",
@@ -224,17 +247,27 @@ class Journal:
         states = {}
         for device, kind in kinds:
             body = rows.get(device)
-            if body is not None:
-                raw = msgspec.json.decode(body, type=_State)
+            raw = _restored(body, _State, device) if body is not None else None
+            if raw is not None:
+                link = _restored(raw.link, Link, device) or Link()
+                shape = type(kind.initial)
+                same = raw.of in ("", shape.__qualname__)
                 states[device] = DeviceState(
-                    msgspec.json.decode(raw.link, type=Link), msgspec.json.decode(raw.kind, type=type(kind.initial))
+                    link, (_restored(raw.kind, shape, device) if same else None) or kind.initial
                 )
         return states
 
-    def policy_states(self) -> list[tuple[str, str, bytes]]:
-        """The saved states of policies: policy, scope, body."""
-        found = self._db.execute("SELECT name, body FROM states WHERE name >= 'policy:' AND name < 'policy;'")
-        return [(*name.split(":", 2)[1:], body) for name, body in found]
+    def policy_states(self, shapes: Mapping[str, type[msgspec.Struct]]) -> list[tuple[str, str, msgspec.Struct]]:
+        """The saved states of policies of these shapes (by policy): policy, scope, state."""
+        found = []
+        for name, body in self._db.execute(
+            "SELECT name, body FROM states WHERE name >= 'policy:' AND name < 'policy;'"
+        ):
+            _, policy, scope = name.split(":", 2)
+            state = _restored(body, shapes[policy], name) if policy in shapes else None
+            if state is not None:
+                found.append((policy, scope, state))
+        return found
 
     def open_alerts(self) -> list[Alert]:
         """Every open alert."""

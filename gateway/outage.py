@@ -66,6 +66,17 @@ def decide(state: Outage, event: Event, device: Device | None, settings: Policie
     return state, []
 
 
+def without(state: Outage, device: str) -> Outage:
+    """The device is no longer registered: it is neither on nor off."""
+    if device not in state.known:
+        return state
+    return replace(
+        state,
+        known={d: standing for d, standing in state.known.items() if d != device},
+        waiting={d: since for d, since in state.waiting.items() if d != device},
+    )
+
+
 def _many(state: Outage, settings: Policies) -> int:
     """How many are off, if that is so many that the uplink must be the cause; else 0."""
     off = sum(standing is not Standing.ON for standing in state.known.values())

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-import msgspec
 import structlog
 import uvicorn
 
@@ -92,12 +91,7 @@ class Gateway:
         hub = Hub(kinds=kinds, protocols=protocols, directory=self.directory, settings=settings, alerts=alerts)
         known = [(d.id, kinds[d.kind]) for d in self.directory.devices() if d.kind in kinds]
         shapes = {policy.name: type(policy.initial) for policy in POLICIES}
-        held = [
-            (policy, scope, msgspec.json.decode(body, type=shapes[policy]))
-            for policy, scope, body in journal.policy_states()
-            if policy in shapes
-        ]
-        hub.restore(journal.device_states(known), held, datetime.now(UTC))
+        hub.restore(journal.device_states(known), journal.policy_states(shapes), datetime.now(UTC))
         for record in journal.unfinished_commands():
             hub.commands.take_up(record)
         engine = Engine(

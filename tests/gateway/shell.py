@@ -87,8 +87,8 @@ class Shell:
         )
         shapes = {policy.name: type(policy.initial) for policy in POLICIES}
         self.hub.restore(
-            self.journal.device_states([(d.id, kinds[d.kind]) for d in self.directory.devices()]),
-            [(p, s, msgspec.json.decode(body, type=shapes[p])) for p, s, body in self.journal.policy_states()],
+            self.journal.device_states([(d.id, kinds[d.kind]) for d in self.directory.devices() if d.kind in kinds]),
+            self.journal.policy_states(shapes),
             now,
         )
         for record in self.journal.unfinished_commands():

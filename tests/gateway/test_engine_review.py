@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from devices.effects import Effect, OpenPassage, ReadPlate, RecordPoint
+from devices.effects import Effect, OpenPassage, ReadPlate, RecordPoint, SetLamp
 from devices.events import Event
 from devices.model import Device
-from gateway.actions import SendCommand
+from gateway.actions import RefusedError, ReloadDirectory, SendCommand
 from gateway.changes import Job
 from gateway.inbox import Inbox, Item, VisionAnswer
 from gateway.journal import CommitError
+from gateway.outage import Outage
 from tests.gateway.shell import GATE, LAMP, Shell
 from vision.types import Unreadable
 
@@ -121,3 +122,76 @@ def test_requests_wait_in_the_bounded_inbox_while_the_disk_is_full(shell: Shell)
     assert len(shell.engine._retry) == 1
     assert len(shell.inbox) == 2
     blocker.execute("ROLLBACK")
+
+
+# -- plug-ins and registrations that change ---------------------------------------------------------------------------
+
+
+def test_a_device_registered_as_another_kind_starts_anew_and_is_heard(shell: Shell, tmp_path: Path) -> None:
+    shell.say(GATE, "door_changed", open=True)
+    bugs = shell.engine.bugs
+    shell.directory.put_device(replace(GATE, kind="light"))
+    shell.ask(ReloadDirectory(by="desk"))
+    shell.say(GATE, "lamp_measured", level_pct=1)
+    shell.pass_time(120)
+    assert shell.engine.bugs == bugs
+    assert isinstance(shell.hub.devices[GATE.id].kind, type(shell.hub._kinds["light"].initial))
+    again = Shell(tmp_path, devices=())
+    assert isinstance(again.hub.devices[GATE.id].kind, type(again.hub._kinds["light"].initial))
+    again.close()
+
+
+def test_a_state_of_another_kind_is_not_taken_up_after_a_restart(shell: Shell, tmp_path: Path) -> None:
+    shell.say(GATE, "door_changed", open=True)
+    again = Shell(tmp_path, devices=(replace(GATE, kind="barrier"),))
+    assert again.hub.devices[GATE.id].kind == again.hub._kinds["barrier"].initial
+    assert again.hub.devices[GATE.id].link.last_seen is not None
+    again.close()
+
+
+@pytest.mark.parametrize("name", ["device:gate-1", "policy:offline:c1/default"])
+def test_a_saved_state_of_an_older_shape_does_not_stop_the_start(shell: Shell, tmp_path: Path, name: str) -> None:
+    bring_online(shell)
+    shell.say(GATE, "door_changed", open=True)
+    body = b'{"link":{"reboots":"many"},"kind":{"known":7},"known":9}'
+    with shell.store.write() as db:
+        assert db.execute("UPDATE states SET body=? WHERE name=?", (body, name)).rowcount == 1
+    again = Shell(tmp_path)
+    again.say(GATE, "door_changed", open=False)
+    assert again.engine.bugs == 0
+    again.close()
+
+
+@pytest.mark.parametrize("missing", ["_kinds", "_protocols"])
+def test_devices_of_a_plug_in_that_is_gone_are_set_aside_and_the_others_work(shell: Shell, missing: str) -> None:
+    bring_online(shell)
+    name = "light" if missing == "_kinds" else "native"
+    without = {key: value for key, value in getattr(shell.hub, missing).items() if key != name}
+    setattr(shell.hub, missing, without)
+    shell.say(LAMP, "lamp_measured", level_pct=1)
+    shell.pass_time(3600)
+    with pytest.raises(RefusedError, match="not installed"):
+        shell.ask(SendCommand(by="desk", command=SetLamp(not_after=shell.now, device=LAMP.id, level_pct=1)))
+    assert shell.rows("SELECT address, reason FROM quarantine") == [(LAMP.id, "its kind or protocol is not installed")]
+    assert shell.engine.bugs == 0
+
+
+def test_a_device_removed_and_registered_again_is_a_stranger(shell: Shell) -> None:
+    bring_online(shell)
+    shell.directory.remove_device(GATE.id)
+    shell.ask(ReloadDirectory(by="desk"))
+    assert shell.rows("SELECT name FROM states WHERE name='device:gate-1'") == []
+    shell.directory.put_device(GATE)
+    shell.ask(ReloadDirectory(by="desk"))
+    with pytest.raises(RefusedError, match="offline"):
+        shell.ask(SendCommand(by="desk", command=OpenPassage(not_after=shell.now.replace(year=2027), device=GATE.id)))
+    known = [s.known for s in shell.hub._policy_states.values() if isinstance(s, Outage)]
+    assert [set(devices) for devices in known] == [{LAMP.id}]
+
+
+def test_a_shorter_limit_counts_from_the_moment_it_is_set(shell: Shell) -> None:
+    shell.say(GATE, "door_changed", open=True)
+    shell.directory.put_device(replace(GATE, params={"held_open_s": 5.0}))
+    shell.ask(ReloadDirectory(by="desk"))
+    shell.pass_time(6)
+    assert ("door_held_open", "active", 1) in shell.alerts()
