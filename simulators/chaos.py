@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ class Chaos:
     ) -> None:
         self.kills: Counter[str] = Counter()
         self.exits = 0
+        self._fallen: list[tuple[str, str]] = []
         self._seconds = seconds
         self._say = say
         self._seed = seed
@@ -154,6 +156,7 @@ class Chaos:
             victim.kill()
             victim.start()
         self.kills[what] += 1
+        self._fallen.append((datetime.now(UTC).strftime("%H:%M:%S.%f")[:-3], what))
         return True
 
     def _keep_alive(self) -> None:
@@ -198,7 +201,17 @@ class Chaos:
             before, verdict = verdict, self._judged()
             if verdict != before:
                 changed_at = time.monotonic()
+        if not verdict.clean:
+            self._testify()
         return verdict
+
+    def _testify(self) -> None:
+        """Say what helps to find the culprit: when the blows fell, and when the events that are gone were made."""
+        self._say("blows: " + ", ".join(f"{at} {what}" for at, what in self._fallen))
+        gone = sorted(self._stream.acked() - read_books(self._gateway.database).events.keys(), key=lambda key: key.at)
+        for second, keys in groupby(gone, key=lambda key: key.at // 1_000_000):
+            at = datetime.fromtimestamp(second, UTC).strftime("%H:%M:%S")
+            self._say(f"gone: {at} {dict(Counter(key.type for key in keys))}")
 
     def _judged(self) -> Verdict:
         self._stream.settle()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sys
 import tempfile
@@ -24,7 +25,9 @@ FAILED, INTERRUPTED = 1, 130
 def demo(
     seconds: Annotated[float | None, typer.Option(min=1, help="how long the day lasts; else until Ctrl-C")] = None,
     headless: Annotated[bool, typer.Option("--headless", help="do not show the address of the desk")] = False,
-    data: Annotated[Path | None, typer.Option(help="where everything is kept; else a folder that goes away")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="where everything is kept; else a folder that goes away if all is well")
+    ] = None,
     port: Annotated[int, typer.Option(help="the desk's port; 0: any free one")] = 0,
     rate: Annotated[float, typer.Option(min=0.01, help="happenings a second")] = 2.0,
     seed: Annotated[int, typer.Option(help="the same seed gives the same estate and day")] = 1,
@@ -39,7 +42,9 @@ def chaos(
     minutes: Annotated[float, typer.Option(min=0.1, help="how long the blows fall")] = 5.0,
     rate: Annotated[float, typer.Option(min=1, help="messages a second")] = 300.0,
     seed: Annotated[int, typer.Option(help="the same seed gives the same blows")] = 1,
-    data: Annotated[Path | None, typer.Option(help="where everything is kept; else a folder that goes away")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="where everything is kept; else a folder that goes away if all is well")
+    ] = None,
 ) -> None:
     """Kill gateway, broker and backend at random under load; exit 1 if anything was lost, doubled or opened wrongly."""
     if data is not None and data.exists() and any(data.iterdir()):
@@ -80,5 +85,13 @@ def _folder(wanted: Path | None, name: str) -> Iterator[Path]:
         wanted.mkdir(parents=True, exist_ok=True)
         yield wanted
         return
-    with tempfile.TemporaryDirectory(prefix=f"linli-{name}-") as made:
-        yield Path(made)
+    made = Path(tempfile.mkdtemp(prefix=f"linli-{name}-"))
+    try:
+        yield made
+    except typer.Exit as ending:
+        if ending.exit_code == FAILED:
+            typer.echo(f"kept for a closer look: {made}", err=True)
+        else:
+            shutil.rmtree(made)
+        raise
+    shutil.rmtree(made)
