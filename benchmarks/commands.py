@@ -38,3 +38,14 @@ def latency(
     from benchmarks.latency import run  # noqa: PLC0415 - as above
 
     print(json.dumps(run(seconds, sync or ["always", "2m"], rounds)))
+
+
+@bench.command()
+def start(
+    rounds: Annotated[int, typer.Option(min=1, help="Starts; the median counts.")] = 5,
+    devices: Annotated[int, typer.Option(min=1, help="Devices when memory is measured.")] = 2000,
+) -> None:
+    """Seconds until ready and until the first face, and memory, against the libraries alone."""
+    from benchmarks.start import run  # noqa: PLC0415 - as above
+
+    print(json.dumps(run(rounds, devices)))

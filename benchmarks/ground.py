@@ -141,6 +141,10 @@ class GatewayProcess:
     def rss_mb(self) -> float:
         return self.process.memory_info().rss / 1e6
 
+    def cpu_s(self) -> float:
+        times = self.process.cpu_times()
+        return times.user + times.system
+
     def stop(self) -> None:
         end(self.child)
 
