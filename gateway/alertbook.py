@@ -35,11 +35,8 @@ class AlertBook:
         return list(self._by_key.values())
 
     def _current(self, key: str, batch: Changes, turn: Changes) -> Alert | None:
-        for changes in (turn, batch):
-            for alert in reversed(changes.alerts.values()):
-                if alert.key == key:
-                    return alert
-        return self._by_key.get(key) or self._closed.get(key)
+        """The alert that stands for a key: the open one, else the one closed last."""
+        return turn.current.get(key) or batch.current.get(key) or self._by_key.get(key) or self._closed.get(key)
 
     def raise_(
         self,
@@ -59,7 +56,7 @@ class AlertBook:
         if known is not None and (known.open or alerts.may_reopen(known, now=now)):
             again = alerts.raised_again(known, at=effect.at, now=now, evidence=effect.evidence, late=late)
             reopened = again.condition is not known.condition
-            self._announce(again, "reopened" if reopened else "repeated", now, turn, rarely=not reopened)
+            self._announce(again, "reopened" if reopened else "repeated", now, batch, turn, rarely=not reopened)
             return
         alert = Alert(
             id=str(uuid.uuid5(uuid.UUID(bytes=event_id), key)),
@@ -80,7 +77,7 @@ class AlertBook:
             detail=effect.detail,
             late=late,
         )
-        self._announce(alert, "raised", now, turn)
+        self._announce(alert, "raised", now, batch, turn)
 
     def clear(self, effect: ClearAlert, device: Device, now: datetime, *, batch: Changes, turn: Changes) -> None:
         """The condition is over."""
@@ -89,7 +86,7 @@ class AlertBook:
             return
         after = alerts.cleared(known, at=effect.at)
         if after is not known:
-            self._announce(after, "cleared", now, turn)
+            self._announce(after, "cleared", now, batch, turn)
 
     def transition(self, action: Transition, now: datetime, *, batch: Changes, turn: Changes) -> Alert:
         """What a person or a backend does with an alert.
@@ -103,7 +100,7 @@ class AlertBook:
             raise NotFoundError(f"there is no alert {action.alert}")
         after, change, reason = _apply(alert, action, now)
         if after is not alert:
-            self._announce(after, change, now, turn, actor=action.by, reason=reason)
+            self._announce(after, change, now, batch, turn, actor=action.by, reason=reason)
         return after
 
     def _announce(
@@ -111,6 +108,7 @@ class AlertBook:
         alert: Alert,
         change: str,
         now: datetime,
+        batch: Changes,
         turn: Changes,
         *,
         rarely: bool = False,
@@ -118,24 +116,29 @@ class AlertBook:
         reason: str = "",
     ) -> None:
         turn.alerts[alert.id] = alert
-        if rarely and now - self._announced.get(alert.id, alert.raised_at) < REPEAT_EVERY:
+        held = self._current(alert.key, batch, turn)
+        if alert.open or held is None or held.id == alert.id:
+            turn.current[alert.key] = alert
+        last = turn.announced.get(alert.id) or batch.announced.get(alert.id) or self._announced.get(alert.id)
+        if rarely and abs(now - (last or alert.raised_at)) < REPEAT_EVERY:
             return
-        self._announced[alert.id] = now
+        turn.announced[alert.id] = now
         turn.alert_changes.append(AlertChange(alert, change, actor, reason, now))
 
     def adopt(self, batch: Changes, now: datetime) -> None:
         """The batch is safe: its alerts are the truth now."""
+        self._announced.update(batch.announced)
         for alert in batch.alerts.values():
+            if not alert.open:
+                self._by_id.pop(alert.id, None)
+                self._announced.pop(alert.id, None)
+        for key, alert in batch.current.items():
             if alert.open:
-                self._by_key[alert.key] = self._by_id[alert.id] = alert
-                self._closed.pop(alert.key, None)
-                continue
-            self._by_id.pop(alert.id, None)
-            self._announced.pop(alert.id, None)
-            held = self._by_key.get(alert.key)
-            if held is None or held.id == alert.id:
-                self._by_key.pop(alert.key, None)
-                self._closed[alert.key] = alert
+                self._by_key[key] = self._by_id[alert.id] = alert
+                self._closed.pop(key, None)
+            else:
+                self._by_key.pop(key, None)
+                self._closed[key] = alert
         if len(self._closed) > 1024:
             self._closed = {k: a for k, a in self._closed.items() if alerts.may_reopen(a, now=now)}
 

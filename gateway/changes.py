@@ -85,8 +85,10 @@ class Changes:
     __slots__ = (
         "alert_changes",
         "alerts",
+        "announced",
         "captures",
         "commands",
+        "current",
         "devices",
         "events",
         "forgotten",
@@ -108,6 +110,8 @@ class Changes:
         self.policies: dict[tuple[str, str], Struct | None] = {}
         self.alerts: dict[str, Alert] = {}
         self.alert_changes: list[AlertChange] = []
+        self.current: dict[str, Alert] = {}  # of `alerts`, the one that stands for its key
+        self.announced: dict[str, datetime] = {}
         self.commands: dict[str, CommandRecord] = {}
         self.keys: dict[str, str] = {}
         self.jobs: dict[str, Job] = {}
@@ -126,6 +130,8 @@ class Changes:
         self.policies.update(other.policies)
         self.alerts.update(other.alerts)
         self.alert_changes += other.alert_changes
+        self.current.update(other.current)
+        self.announced.update(other.announced)
         self.commands.update(other.commands)
         self.keys.update(other.keys)
         self.jobs.update(other.jobs)

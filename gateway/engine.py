@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
+from devices.alerts import Condition
 from devices.effects import IdentifyFace, ReadPlate
 from devices.errors import DecodeError
 from gateway import metrics
@@ -103,7 +104,9 @@ class Engine:
         self._ticks_from = datetime.min.replace(tzinfo=UTC)
         self._epoch = -1
         self._lost_at: datetime | None = None
-        self._alarmed = any(alert.type == "broker_offline" for alert in hub.alerts.open)
+        self._alarmed = any(
+            alert.type == "broker_offline" and alert.condition is Condition.ACTIVE for alert in hub.alerts.open
+        )
         self._prune_at = time.monotonic() + PRUNE_EVERY_S
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -145,7 +148,8 @@ class Engine:
             try:
                 self._round(messages, self._requests())
             except CommitError as error:
-                self._hold(str(error))
+                self._let_go(str(error))
+                self._stopping.wait(RETRY_COMMIT_S)
             if time.monotonic() >= self._prune_at:
                 self._prune()
 
@@ -177,18 +181,19 @@ class Engine:
         if self._mqtt.connected:
             self._lost_at = None
             news = True if self._alarmed else None
+        elif self.trouble:  # we let go of the broker ourselves
+            self._lost_at = news = None
         else:
             self._lost_at = self._lost_at or now
             news = False if not self._alarmed and now - self._lost_at >= BROKER_AWAY else None
         return news
 
-    def _hold(self, trouble: str) -> None:
-        """The disk cannot be written: let the broker keep the messages, keep the requests, try again."""
+    def _let_go(self, trouble: str) -> None:
+        """The disk cannot be written: let the broker keep the messages until it can."""
         if trouble != self.trouble:
             log.error("commit_failed", trouble=trouble)
         self.trouble = trouble
         self._mqtt.disconnect()
-        self._stopping.wait(RETRY_COMMIT_S)
 
     def _prune(self) -> None:
         try:

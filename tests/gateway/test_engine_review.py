@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from devices.effects import Effect, OpenPassage, ReadPlate, RecordPoint, SetLamp
+from devices.alerts import Disposition, Work
+from devices.effects import Effect, OpenPassage, RaiseAlert, ReadPlate, RecordPoint, SetLamp
 from devices.events import Event
 from devices.model import Device
-from gateway.actions import RefusedError, ReloadDirectory, SendCommand
-from gateway.changes import Job
+from gateway.actions import DisposeAlert, RefusedError, ReloadDirectory, SendCommand, WorkOnAlert
+from gateway.changes import Changes, Job
 from gateway.inbox import Inbox, Item, VisionAnswer
 from gateway.journal import CommitError
 from gateway.outage import Outage
@@ -195,3 +197,71 @@ def test_a_shorter_limit_counts_from_the_moment_it_is_set(shell: Shell) -> None:
     shell.ask(ReloadDirectory(by="desk"))
     shell.pass_time(6)
     assert ("door_held_open", "active", 1) in shell.alerts()
+
+
+# -- one open alert for a key, and none lost --------------------------------------------------------------------------
+
+
+def test_work_on_a_closed_alert_hides_no_open_one_of_the_same_key(shell: Shell) -> None:
+    shell.say(GATE, "door_alarmed", state="DoorForcedOpen", record="1")
+    (first,) = shell.hub.alerts.open
+    shell.ask(DisposeAlert(by="desk", alert=first.id, disposition=Disposition.FALSE, reason="wind"))
+    shell.pass_time(1)
+    shell.say(GATE, "door_alarmed", state="DoorForcedOpen", record="2")
+    batch, turn = Changes(), Changes()
+    late = WorkOnAlert(by="backend", alert=first.id, work=Work.REJECTED)
+    shell.hub.alerts.transition(late, shell.now, batch=Changes(), turn=batch)
+    effect = RaiseAlert(code="door_forced", at=shell.now)
+    shell.hub.alerts.raise_(effect, GATE, bytes(16), shell.now, late=False, batch=batch, turn=turn)
+    batch.merge(turn)
+    shell.journal.commit(batch, shell.now)
+    assert shell.rows("SELECT count(*), sum(open) FROM alerts") == [(2, 1)]
+    assert [(a.count, a.id == first.id) for a in turn.alerts.values()] == [(2, False)]
+
+
+def test_a_repetition_announced_in_a_batch_that_failed_is_announced_again(shell: Shell) -> None:
+    shell.say(GATE, "door_alarmed", state="DoorForcedOpen", record="1")
+    shell.pass_time(61)
+    blocker = hold_the_database(shell)
+    again = shell.event(GATE, "door_alarmed", state="DoorForcedOpen", record="2")
+    with pytest.raises(CommitError):
+        shell.take(again)
+    blocker.execute("ROLLBACK")
+    shell.take(again)
+    assert shell.rows("SELECT change FROM alert_changes ORDER BY seq") == [("raised",), ("repeated",)]
+
+
+def test_a_clock_set_back_silences_no_repetition(shell: Shell) -> None:
+    shell.say(GATE, "door_alarmed", state="DoorForcedOpen", record="1")
+    shell.pass_time(-3600)
+    shell.say(GATE, "door_alarmed", state="DoorForcedOpen", record="2")
+    assert shell.rows("SELECT change FROM alert_changes ORDER BY seq") == [("raised",), ("repeated",)]
+
+
+def test_an_old_outage_of_the_broker_does_not_hide_a_new_one(shell: Shell, tmp_path: Path) -> None:
+    shell.wire.connected = False
+    shell.pass_time(1)
+    shell.pass_time(11)
+    shell.wire.connected = True
+    shell.pass_time(1)
+    assert ("broker_offline", "cleared", 1) in shell.alerts()
+    again = Shell(tmp_path, now=shell.now)
+    again.wire.connected = False
+    again.pass_time(1)
+    again.pass_time(11)
+    assert ("broker_offline", "active", 2) in again.alerts()
+    again.close()
+
+
+def test_a_full_disk_is_no_outage_of_the_broker(shell: Shell) -> None:
+    blocker = hold_the_database(shell)
+    opened = shell.event(GATE, "door_changed", open=True)
+    for _ in range(3):
+        with pytest.raises(CommitError) as refused:
+            shell.take(opened)
+        shell.engine._let_go(str(refused.value))
+        shell.now += timedelta(seconds=10)
+    blocker.execute("ROLLBACK")
+    shell.take(opened)
+    assert shell.alerts() == []
+    assert shell.engine.trouble == ""
