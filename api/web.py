@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
+import json
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+from fastapi.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.formparsers import MultiPartParser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.auth import authenticate
+from api.facade import Gateway
 
 MAX_BODY = 42 * 1024 * 1024
 """Five photos of 8 MB and the form around them."""
+STRANGERS_BODY = 1024 * 1024
+"""What is read of a request without a valid token."""
+
+MultiPartParser.spool_max_size = MAX_BODY  # residents' photos stay in memory: no trace of them below /tmp
 
 _DESK_CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -36,12 +49,53 @@ def _headers(path: str) -> dict[str, str]:
     }
 
 
-class _TooLargeError(Exception):
-    """The body is longer than we take."""
+class _RefusedError(Exception):
+    """The body is longer than its sender may send."""
+
+
+class _Meter:
+    """Counts the body of one request, and stops it at what its sender may send."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._taken = 0
+        self._allowed = min(STRANGERS_BODY, MAX_BODY)
+        self.refusal: tuple[int, str] | None = None
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._taken += len(message.get("body", b""))
+        await self.check(self._taken)
+        return message
+
+    async def check(self, size: int) -> None:
+        """Whether so many bytes may come; a token is only looked at where it matters.
+
+        :raises _RefusedError: they may not; `refusal` says why.
+        """
+        if size <= self._allowed:
+            return
+        if size <= MAX_BODY and await run_in_threadpool(_known, self._scope):
+            self._allowed = MAX_BODY
+            return
+        if size <= MAX_BODY:
+            self.refusal = 401, "send a token: Authorization: Bearer linli_..."
+        else:
+            self.refusal = 413, f"the request is longer than {MAX_BODY // 1024 // 1024} MB"
+        raise _RefusedError
+
+
+def _known(scope: Scope) -> bool:
+    kind, _, text = Headers(scope=scope).get("authorization", "").partition(" ")
+    gateway: Gateway = scope["app"].state.gateway
+    return kind.lower() == "bearer" and authenticate(gateway.store, text.strip(), datetime.now(UTC)) is not None
 
 
 class Guard:
-    """Puts the headers on every answer and refuses bodies over `MAX_BODY` before they are read whole."""
+    """Puts the headers on every answer and refuses bodies that are too long before they are read whole: the framework
+    reads a body before it asks whose it is.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -51,40 +105,31 @@ class Guard:
             await self._app(scope, receive, send)
             return
         extra = _headers(scope["path"])
+        meter = _Meter(scope, receive)
         started = False
-        taken = 0
 
         async def guarded_send(message: Message) -> None:
             nonlocal started
+            if meter.refusal and not started:
+                return  # what the framework makes of a body that was cut off; the refusal follows
             if message["type"] == "http.response.start":
                 started = True
                 MutableHeaders(scope=message).update(extra)
             await send(message)
 
-        async def guarded_receive() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > MAX_BODY:
-                raise _TooLargeError
-            return message
-
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > MAX_BODY:
-            await _refuse(guarded_send)
-            return
+        declared = Headers(scope=scope).get("content-length", "")
         try:
-            await self._app(scope, guarded_receive, guarded_send)
-        except _TooLargeError:
-            if not started:
-                await _refuse(guarded_send)
+            await meter.check(int(declared) if declared.isdecimal() else 0)
+            await self._app(scope, meter.receive, guarded_send)
+        except _RefusedError:
+            pass
+        if meter.refusal and not started:
+            await _refuse(send, extra, *meter.refusal)
 
 
-async def _refuse(send: Send) -> None:
-    body = (
-        f'{{"type":"about:blank","title":"Content Too Large","status":413,'
-        f'"detail":"the request is longer than {MAX_BODY // 1024 // 1024} MB"}}'
-    ).encode()
-    headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+async def _refuse(send: Send, extra: dict[str, str], status: int, detail: str) -> None:
+    problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    headers = MutableHeaders(raw=[(b"content-type", b"application/problem+json"), (b"connection", b"close")])
+    headers.update(extra)
+    await send({"type": "http.response.start", "status": status, "headers": headers.raw})
+    await send({"type": "http.response.body", "body": json.dumps(problem).encode()})

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 
 import pytest
 
-from tests.api.conftest import Estate
-from tests.api.test_residents import form
+from api import web
+from tests.api.conftest import Estate, Eyes
+from tests.api.test_residents import face, form, photo
 
 END_OF_TIME = "9999-12-31T23:59:59-14:00"
 BEGINNING = "0001-01-01T00:00:00+14:00"
@@ -68,3 +70,33 @@ def test_nobody_else_on_the_machine_reads_the_database(estate: Estate):
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*") if path.is_file()}
     assert {"linli.db", "linli.db-wal", "linli.db-shm", "master.key"} <= modes.keys()
     assert set(modes.values()) == {0o600}
+
+
+@pytest.mark.parametrize("path", ["/v1/residents", "/v1/subscriptions", "/v1/vehicles/import"])
+@pytest.mark.parametrize("named", [None, {"Authorization": f"Bearer linli_{'0' * 12}_{'0' * 64}"}])
+def test_a_stranger_cannot_make_the_gateway_read_a_long_body(
+    call, estate: Estate, path: str, named: dict[str, str] | None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(web, "STRANGERS_BODY", 1000)
+    for body in (b"x" * 1500, iter([b"x" * 800, b"x" * 700])):
+        answer = call("POST", path, named, content=body, headers={"content-type": "multipart/form-data; boundary=x"})
+        assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_who_has_a_token_may_send_a_long_body(call, estate: Estate, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(web, "STRANGERS_BODY", 10)
+    for body in (b"plate\n" * 100, iter([b"plate\n"] * 100)):
+        assert call("POST", "/v1/vehicles/import", estate.token(), content=body).status_code == 200
+
+
+def test_a_residents_photo_is_never_written_to_a_temporary_file(call, estate: Estate, monkeypatch: pytest.MonkeyPatch):
+    written: list[object] = []
+    monkeypatch.setattr(SpooledTemporaryFile, "rollover", written.append)
+    large = photo("large") + bytes(3 * 1024 * 1024)
+    estate.pool = Eyes()
+    estate.pool.looks[large] = face(1)
+    sent = [("photos", ("a.jpg", large, "image/jpeg"))]
+    answer = call("POST", "/v1/residents", estate.token(), data=form(), files=sent)
+    assert (answer.status_code, answer.json()["templates"]) == (201, 1)
+    assert written == []
