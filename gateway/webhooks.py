@@ -177,14 +177,15 @@ def resolve_allowed(url: str, allow_private: bool) -> Target:
     if parts.username is not None or parts.password is not None:
         raise BlockedError("an address with a user or a password in it is not called")
     try:
-        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+        host = parts.hostname.encode("idna").decode("ascii")  # as it stands in the Host header and in certificates
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError as error:
         raise BlockedError("the host is not a possible name") from error
     for *_, where in found:
         _check(str(where[0]).split("%", 1)[0], allow_private)
     first = min(found, key=lambda entry: entry[0] != socket.AF_INET)  # on an estate IPv6 is often announced and broken
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(str(first[4][0]), parts.hostname, port, secure, path)
+    return Target(str(first[4][0]), host, port, secure, path)
 
 
 def _check(address: str, allow_private: bool) -> None:

@@ -172,3 +172,17 @@ def test_one_bad_address_among_a_names_several_blocks_it(monkeypatch: pytest.Mon
     monkeypatch.setattr(webhooks.socket, "getaddrinfo", resolve)
     with pytest.raises(BlockedError):
         resolve_allowed("http://backend.example/", allow_private=True)
+
+
+def test_a_chinese_name_is_called_by_its_ascii_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def resolve(host: object, *_: object, **__: object) -> list[Any]:
+        asked.append(host)
+        return [(2, 1, 6, "", ("93.184.215.14", 80))]
+
+    monkeypatch.setattr(webhooks.socket, "getaddrinfo", resolve)
+    target = resolve_allowed("http://网格.example/", allow_private=True)
+    assert [target.host] == asked == ["xn--0xvs72c.example"]
+    with pytest.raises(BlockedError):
+        resolve_allowed(f"http://{'网' * 80}.example/", allow_private=True)
