@@ -110,13 +110,14 @@ def test_a_polite_end_takes_less_than_ten_seconds_and_exits_with_nought(gateway:
 
 
 def test_a_broker_left_over_from_a_killed_gateway_does_not_keep_the_next_one_from_starting(
-    gateway: RunningGateway,
+    gateway: RunningGateway, tmp_path: Path
 ) -> None:
     for _ in range(3):
         gateway.kill()
         gateway.begin()
-        assert gateway.api.get("/health").json()["problems"] == []
+        eventually(lambda: gateway.api.get("/health").json()["problems"] == [])
         assert alive(gateway.broker_pid)
+    assert "broker_died" not in (tmp_path / "gateway.log").read_text(encoding="utf-8")
 
 
 def alive(pid: int) -> bool:
