@@ -42,7 +42,7 @@ from gateway.inbox import CommandUnsent, Inbox, Item, VisionAnswer
 from gateway.journal import CommitError, Journal
 from gateway.mqtt import Message, Mqtt
 from gateway.reader import Read, Reader
-from gateway.schedule import Name
+from gateway.schedule import ClockWatch, Name
 from gateway.settings import Settings
 from gateway.sight import face_seen, plate_seen
 from vision.gallery import Gallery
@@ -103,6 +103,7 @@ class Engine:
         self._retry: list[Item] = []
         self._ticks_from = datetime.min.replace(tzinfo=UTC)
         self._epoch = -1
+        self._watch = ClockWatch()
         self._lost_at: datetime | None = None
         self._alarmed = any(
             alert.type == "broker_offline" and alert.condition is Condition.ACTIVE for alert in hub.alerts.open
@@ -160,21 +161,39 @@ class Engine:
 
     def _wait(self) -> None:
         sock = self._mqtt.socket()
-        readers: list[Any] = [self._inbox] + ([sock] if sock else [])
-        writers = [sock] if sock and self._mqtt.wants_write() else []
-        timeout = IDLE_S if sock else 0.1
+        poll = select.poll()  # not select(): it takes no descriptor above 1023
+        poll.register(self._inbox, select.POLLIN)
+        if sock:
+            poll.register(sock, select.POLLIN | (select.POLLOUT if self._mqtt.wants_write() else 0))
+        patience = self._patience() if sock else min(0.1, self._patience())
+        poll.poll(0 if self._mqtt.holds_more() else patience * 1000)
+
+    def _patience(self) -> float:
+        """How long nothing needs to be done of ourselves, s. While the broker is away no deadline counts as due."""
         due = self._hub.schedule.next()
-        if due is not None:
-            now = self._clock()
-            timeout = min(timeout, max(0.0, (max(due, self._ticks_from) - now).total_seconds()))
-        select.select(readers, writers, [], 0 if self._retry else timeout)
+        if self._retry and not self.trouble:
+            return 0.0
+        if due is None or not self._mqtt.connected:
+            return IDLE_S
+        return min(IDLE_S, max(0.0, (max(due, self._ticks_from) - self._clock()).total_seconds()))
 
     def _follow_connection(self) -> None:
         if self._mqtt.epoch != self._epoch and self._mqtt.connected:
             self._epoch = self._mqtt.epoch
-            now = self._clock()
-            self._ticks_from = now + SETTLE
-            self._hub.grace(now + SETTLE)
+            self._settle()
+        if self._watch.stepped(self._clock(), time.monotonic()):
+            log.warning("clock_was_set", now=self._clock().isoformat())
+            self._set_clocks()
+
+    def _settle(self) -> None:
+        self._ticks_from = self._clock() + SETTLE
+        self._hub.grace(self._ticks_from)
+
+    def _set_clocks(self) -> None:
+        """The wall clock was set: what was measured by it before says nothing about silence now."""
+        self._lost_at = None
+        self._settle()
+        self._hub.look_at_all(self._clock())
 
     def _broker_news(self, now: datetime) -> bool | None:
         """True: the broker is reachable again; False: it has been away for too long; None: nothing new."""

@@ -64,10 +64,11 @@ log = structlog.get_logger()
 
 FACTS_PER_MESSAGE = 64
 """More facts than this out of one message is our own bug, not a device's."""
+LOOK_AGAIN = timedelta(seconds=1)
 LINK_SAVED_EVERY = timedelta(seconds=30)
 """A heartbeat alone reaches the disk at most this often."""
 _SENSORS = (DoorChanged, BarrierMoved, LampMeasured)
-_EVEN_LATE: tuple[type[Effect], ...] = (RaiseAlert, RecordPoint)
+_EVEN_LATE: tuple[type[Effect], ...] = (RaiseAlert, RecordPoint, CheckPlate)
 
 
 class Cause(NamedTuple):
@@ -138,10 +139,10 @@ class Hub:
             facts: list[Event] = []
             if not late or (beat and not reading.stored):
                 facts = self._hear(reading, state, cause, batch, turn)
-            if reading.timed and not late:
-                held = self._state(device, batch, turn)
-                turn.devices[device.id] = DeviceState(links.advance(held.link, corrected), held.kind)
             if not beat:
+                if reading.timed and not late:
+                    held = self._state(device, batch, turn)
+                    turn.devices[device.id] = DeviceState(links.advance(held.link, corrected, at), held.kind)
                 turn.ids.add(event_key)
                 turn.events.append(EventRow(event_key, device.id, event, reading.event.at, at, late))
                 facts += self._decide(event, cause, batch, turn)
@@ -195,6 +196,9 @@ class Hub:
         if cause.late:
             # A late fact moves nothing: decided from the initial state, only its dangers and its figures count.
             _, effects = kind.decide(kind.initial, event, device)
+            for policy in POLICIES:
+                if policy.even_late and policy.scope(event, device):
+                    effects += policy.decide(policy.initial, event, device, self._settings.policies)[1]
             return self._perform([e for e in effects if isinstance(e, _EVEN_LATE)], cause, batch, turn, salt=b"kind")
         after, effects = kind.decide(state.kind, event, device)
         if after is not state.kind:
@@ -242,11 +246,18 @@ class Hub:
             device = self._directory.device(rest[0])
             if device is not None:
                 self._tick_device(what, device, event, batch, turn)
-        self.schedule.want(name, self._deadline(name, batch, turn))
+        again = self._deadline(name, batch, turn)
+        # One that stays due although it was told is a bug of its kind: it shall not keep us busy.
+        self.schedule.want(name, again and max(again, now + LOOK_AGAIN))
 
     def _tick_device(self, what: str, device: Device, event: Ticked, batch: Changes, turn: Changes) -> None:
         state = self._state(device, batch, turn)
-        cause = Cause(device, event_id(event.at, what.encode(), device.id.encode()), event.at, late=False)
+        cause = Cause(
+            device,
+            event_id(event.at, what.encode(), device.id.encode(), event.at.isoformat().encode()),
+            event.at,
+            late=False,
+        )
         if what == "link":
             heartbeat_s = self._protocols[device.protocol].heartbeat_s
             after, effects = links.decide(
@@ -442,6 +453,11 @@ class Hub:
         self._as_registered[device_id] = self._directory.device(device_id)
         self.schedule.want(("link", device_id), now)
         self.schedule.want(("kind", device_id), now)
+
+    def look_at_all(self, now: datetime) -> None:
+        """Our clock was set, so that every deadline has to be found anew."""
+        for device_id in self.devices:
+            self._look_at(device_id, now)
 
     def registered(self, now: datetime, turn: Changes) -> None:
         """Devices were added, changed or removed: forget who is gone, and look at the deadlines of who has changed."""

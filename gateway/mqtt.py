@@ -7,6 +7,7 @@ socket and the broker. No second thread, no queue of ours, no timer.
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -92,6 +93,11 @@ class Mqtt:
     def wants_write(self) -> bool:
         """Something waits to be sent."""
         return bool(self._client.want_write())
+
+    def holds_more(self) -> bool:
+        """TLS has decrypted more than was read, which no `poll` on the socket tells."""
+        found: Any = self._client.socket()
+        return isinstance(found, ssl.SSLSocket) and found.pending() > 0
 
     def tend(self) -> None:
         """Reconnect when it is time, ping, write what waits."""

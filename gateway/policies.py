@@ -37,13 +37,16 @@ NOBODY = "door_open_nobody_passed"
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """One policy. `scope` "" means the event is not its business."""
+    """One policy. `scope` "" means the event is not its business. `even_late`: a late fact raises its alert too, from
+    the initial state and without changing any.
+    """
 
     name: str
     initial: Any
     scope: Callable[[Event, Device], str]
     decide: Callable[[Any, Event, Device | None, settings.Policies], Step[Any]]
     deadline: Callable[[Any, settings.Policies], datetime | None]
+    even_late: bool = False
 
 
 def _digest(plate: str) -> str:
@@ -274,7 +277,14 @@ POLICIES: tuple[Policy, ...] = (
         decide=_refusals,
         deadline=_refusals_deadline,
     ),
-    Policy(name="blocklisted_plate", initial=Visit(), scope=_blocked_scope, decide=_blocked, deadline=_visit_deadline),
+    Policy(
+        name="blocklisted_plate",
+        initial=Visit(),
+        scope=_blocked_scope,
+        decide=_blocked,
+        deadline=_visit_deadline,
+        even_late=True,
+    ),
     Policy(name="unknown_vehicle", initial=Visit(), scope=_unknown_scope, decide=_unknown, deadline=_visit_deadline),
     Policy(name="vehicle_overstay", initial=Stay(), scope=_stay_scope, decide=_stay, deadline=_stay_deadline),
     Policy(

@@ -127,7 +127,10 @@ class Reader:
 
     def _identify(self, device: Device, reading: Reading, n: int, message: Message) -> bytes:
         if reading.record_id:
-            return event_id(reading.event.at, device.id.encode(), reading.record_id.encode())
+            # Without a time of the device's the time of receipt is no part of it: it differs each time it is sent.
+            return event_id(
+                reading.event.at if reading.timed else _EPOCH, device.id.encode(), reading.record_id.encode()
+            )
         if reading.timed:
             return event_id(reading.event.at, device.id.encode(), message.topic.encode(), message.payload, bytes([n]))
         # Neither a record id nor a time: a repetition cannot be told from a new message, so it counts as new;

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from datetime import datetime
+from datetime import datetime, timedelta
 
 Name = tuple[str, ...]
+
+STEP = timedelta(seconds=5)
+"""A wall clock that moves so much more or less than the time that passed has been set."""
 
 
 class Schedule:
@@ -37,3 +40,15 @@ class Schedule:
                 del self._due[name]
                 names.append(name)
         return names
+
+
+class ClockWatch:
+    """Notices that somebody, or NTP, has set the wall clock."""
+
+    def __init__(self) -> None:
+        self._ahead: datetime | None = None
+
+    def stepped(self, wall: datetime, monotonic: float) -> bool:
+        """Whether the clock was set since the last call; `monotonic` in seconds."""
+        before, self._ahead = self._ahead, wall - timedelta(seconds=monotonic)
+        return before is not None and abs(self._ahead - before) > STEP

@@ -58,7 +58,7 @@ def heard(link: Link, received_at: datetime, *, live: bool) -> Link:
 
 def resumed(link: Link, at: datetime) -> Link:
     """We were away ourselves until `at` and heard nobody: what was online has three heartbeats to say something."""
-    return heard(link, at, live=link.online is True)
+    return replace(link, last_seen=at) if link.online else link
 
 
 def interval(device: Device, heartbeat_s: float) -> float:
@@ -86,15 +86,17 @@ def corrected(link: Link, at: datetime, received_at: datetime, *, timed: bool, s
     if not possible or ahead_s > 0:
         return received_at, stored
     at = received_at + timedelta(seconds=ahead_s)
-    behind = link.high_water is not None and at < link.high_water
+    behind = link.high_water is not None and at < link.high_water <= received_at
     return at, stored or behind or at < received_at - LATE_AFTER
 
 
-def advance(link: Link, at: datetime) -> Link:
+def advance(link: Link, at: datetime, received_at: datetime) -> Link:
     """A fact of (corrected) time `at` was taken in order. For the device's own timed facts only: our own times mixed in
-    would make a device that rounds to whole seconds look late.
+    would make a device that rounds to whole seconds look late. A mark in the future was made before our own clock was
+    set back.
     """
-    return link if link.high_water is not None and at <= link.high_water else replace(link, high_water=at)
+    behind = link.high_water is not None and at <= link.high_water <= received_at
+    return link if behind else replace(link, high_water=at)
 
 
 def decide(

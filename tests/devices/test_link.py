@@ -180,7 +180,7 @@ def test_an_untimed_heartbeat_measures_no_clock() -> None:
 def test_when_it_happened_and_whether_that_is_late(
     said: float, timed: bool, stored: bool, expected: float, late: bool
 ) -> None:
-    link = advance(Link(), at(60))
+    link = advance(Link(), at(60), at(60))
     assert corrected(link, at(said), at(100), timed=timed, stored=stored) == (at(expected), late)
 
 
@@ -217,7 +217,7 @@ def test_shuffled_and_redelivered_events_never_move_the_high_water_back(
         when, late = corrected(link, at(said), at(received), timed=timed, stored=stored)
         if not late:
             assert not timed or before is None or when >= before or when == at(received)
-            link = advance(link, when)
+            link = advance(link, when, at(received))
         assert before is None or (link.high_water is not None and link.high_water >= before)
 
 

@@ -13,14 +13,16 @@ from msgspec.structs import replace
 
 from devices.alerts import Disposition, Work
 from devices.effects import Effect, OpenPassage, RaiseAlert, ReadPlate, RecordPoint, SetLamp
-from devices.events import Event
-from devices.model import Device
+from devices.events import DoorChanged, Event, Listing
+from devices.model import Device, Reading
 from gateway.actions import DisposeAlert, RefusedError, ReloadDirectory, SendCommand, WorkOnAlert
 from gateway.changes import Changes, Job
 from gateway.inbox import Inbox, Item, VisionAnswer
 from gateway.journal import CommitError
 from gateway.outage import Outage
-from tests.gateway.shell import GATE, LAMP, Shell
+from gateway.schedule import ClockWatch
+from gateway.vehicles import Vehicle
+from tests.gateway.shell import BARRIER, GATE, LAMP, START, Shell
 from vision.types import Unreadable
 
 
@@ -265,3 +267,97 @@ def test_a_full_disk_is_no_outage_of_the_broker(shell: Shell) -> None:
     shell.take(opened)
     assert shell.alerts() == []
     assert shell.engine.trouble == ""
+
+
+# -- deadlines and clocks ---------------------------------------------------------------------------------------------
+
+
+def test_a_deadline_that_must_wait_for_the_broker_does_not_keep_the_engine_busy(shell: Shell) -> None:
+    shell.say(GATE, "door_changed", open=True)
+    shell.wire.connected = False
+    shell.pass_time(3600)
+    assert shell.engine._patience() > 0
+    shell.wire.connected = True
+    assert shell.engine._patience() == 0
+
+
+def test_a_deadline_of_a_kind_that_does_not_pass_is_looked_at_once_a_second(shell: Shell) -> None:
+    stuck = replace(shell.hub._kinds["light"], deadline=lambda _state, _device: START)
+    shell.hub._kinds = {**shell.hub._kinds, "light": stuck}
+    shell.say(LAMP, "lamp_measured", level_pct=1)
+    shell.pass_time(10)
+    assert shell.hub.schedule.next() == shell.now + timedelta(seconds=1)
+
+
+def test_a_clock_set_forward_makes_nobody_silent(shell: Shell) -> None:
+    bring_online(shell)
+    shell.now += timedelta(hours=5)
+    shell.engine._set_clocks()
+    shell.pass_time(4)
+    assert shell.alerts() == []
+    assert all(state.link.online for state in shell.hub.devices.values())
+    for _ in range(10):
+        shell.pass_time(20)
+    assert not any(state.link.online for state in shell.hub.devices.values())
+
+
+def test_a_clock_set_back_does_not_hide_who_falls_silent(shell: Shell) -> None:
+    bring_online(shell)
+    shell.now -= timedelta(hours=5)
+    shell.engine._set_clocks()
+    for _ in range(10):
+        shell.pass_time(20)
+    assert not any(state.link.online for state in shell.hub.devices.values())
+
+
+def test_a_clock_set_back_makes_no_news_late(shell: Shell) -> None:
+    shell.say(GATE, "door_changed", open=True)
+    shell.now -= timedelta(hours=5)
+    shell.engine._set_clocks()
+    shell.say(GATE, "door_changed", open=False)
+    shell.say(GATE, "door_changed", open=True, at=shell.now - timedelta(seconds=20))
+    assert shell.rows("SELECT late FROM events WHERE type='door_changed' ORDER BY seq") == [(0,), (0,), (1,)]
+
+
+def test_the_engine_notices_that_the_clock_was_set() -> None:
+    watch = ClockWatch()
+    assert not watch.stepped(START, 100.0)
+    assert not watch.stepped(START + timedelta(seconds=60), 160.5)
+    assert watch.stepped(START + timedelta(hours=1), 161.0)
+    assert not watch.stepped(START + timedelta(hours=1, seconds=1), 162.0)
+    assert watch.stepped(START, 163.0)
+
+
+def test_a_heartbeat_alone_reaches_the_disk_now_and_then_only(shell: Shell) -> None:
+    bring_online(shell)
+    before = shell.journal._db.total_changes
+    for _ in range(5):
+        shell.now += timedelta(seconds=1)
+        bring_online(shell)
+    assert shell.journal._db.total_changes == before
+
+
+# -- the same record once, whatever its time --------------------------------------------------------------------------
+
+
+def test_a_numbered_record_without_a_time_counts_once(shell: Shell) -> None:
+    reading = Reading(event=DoorChanged(at=shell.now, open=True), record_id="7", timed=False)
+    later = replace(reading, event=DoorChanged(at=shell.now + timedelta(seconds=9), open=True))
+    message = shell.event(GATE, "door_changed", open=True)
+    first, again = (shell.engine._reader._identify(GATE, said, 0, message) for said in (reading, later))
+    assert first == again
+
+
+# -- late dangers -----------------------------------------------------------------------------------------------------
+
+
+def test_a_blocklisted_vehicle_that_is_told_late_raises_its_alert_and_opens_nothing(shell: Shell) -> None:
+    shell.directory.put_vehicle(Vehicle(plate="川A12345", id="v1", listing=Listing.BLOCK))
+    shell.directory.put_vehicle(Vehicle(plate="川A54321", id="v2", listing=Listing.ALLOW))
+    bring_online(shell)
+    then = shell.now - timedelta(hours=2)
+    shell.say(BARRIER, "plate_captured", plate="川A12345", at=then)
+    shell.say(BARRIER, "plate_captured", plate="川A54321", at=then)
+    shell.say(BARRIER, "plate_captured", plate="川A99999", at=then)
+    assert [(a.type, a.first_seen, a.late) for a in shell.hub.alerts.open] == [("blocklisted_plate", then, True)]
+    assert shell.wire.published == []
