@@ -91,8 +91,8 @@ class RunningGateway(Child):
 
     @property
     def broker_pid(self) -> int:
-        """The embedded broker's process id."""
-        return int((self.data / "broker" / "pid").read_text(encoding="ascii"))
+        """The embedded broker's process id; 0 in the moment when it is being written."""
+        return int((self.data / "broker" / "pid").read_text(encoding="ascii") or 0)
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """What the database holds, read by another process as an auditor would."""
