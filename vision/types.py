@@ -17,6 +17,8 @@ from msgspec import Meta, Struct
 EMBEDDING_SIZE = 128
 """Numbers in an embedding (dlib_face_recognition_resnet_model_v1)."""
 EMBEDDING_BYTES = EMBEDDING_SIZE * 4
+MODEL = "dlib-resnet-v1"
+"""The network embeddings come from: those of two networks cannot be compared."""
 
 Kind = Literal["face", "plate", "enrol"]
 """What to look for: a face at a gate, a plate, or a face good enough to be enrolled."""
@@ -153,9 +155,14 @@ def outcome(look: Look) -> str:
 
 
 class _Match(Struct, frozen=True, kw_only=True, tag_field="outcome"):
-    """Base of the gallery's answers. `threshold` is the one the search used."""
+    """Base of the gallery's answers. `threshold` is the one the search used, `why` where it comes from, `searched` how
+    many templates were looked at, `model` the network the distances belong to.
+    """
 
     threshold: float
+    why: str = "fixed"
+    searched: int = 0
+    model: str = MODEL
 
 
 class Identified(_Match, frozen=True, kw_only=True, tag="identified"):
