@@ -31,8 +31,8 @@ CALM_S = 60.0
 SETTLE_S = 180.0
 FULL_S = 3.0
 """How long a full disk stays full, seconds."""
-HOPELESS_S = 25.0
-"""Waiting ends when so long nothing more has arrived: more than twice what the broker waits before it sends again."""
+HOPELESS_S = 45.0
+"""Waiting ends when so long nothing more has arrived: four times what the broker waits before it sends again."""
 
 
 class Chaos:
@@ -46,10 +46,13 @@ class Chaos:
         rate: float = 300.0,
         seed: int = 1,
         program: Sequence[str] = LINLI,
+        patience_s: float = HOPELESS_S,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.kills: Counter[str] = Counter()
         self.exits = 0
+        self.stuck = 0
+        self._patience_s = patience_s
         self._fallen: list[tuple[str, str]] = []
         self._seconds = seconds
         self._say = say
@@ -81,13 +84,14 @@ class Chaos:
             "kills": {what: self.kills[what] for what in ("gateway", "broker", "backend")},
             "storms": self.kills["storm"],
             "full_disks": self.kills["full_disk"],
+            "stuck": self.stuck,
             "gateway_exits": self.exits,
             "published": self._stream.published,
             "openings": len(self._stream.openings),
             "commands_asked": self._operator.asked,
             "commands_unanswered": self._operator.unanswered,
             "unconfirmed": self._stream.settle(),
-            "clean": verdict.clean,
+            "clean": verdict.clean and not self.stuck,
         }
 
     # -- before -----------------------------------------------------------------------------------------------------
@@ -191,18 +195,26 @@ class Chaos:
             time.sleep(STEP_S)
 
     def _reckon(self) -> Verdict:
-        """Judge again and again until nothing is missing, or nothing more comes."""
+        """Judge until nothing is missing or nothing more comes. What comes only after one more restart was stuck."""
         self._say("waiting for what is still on its way")
+        verdict = self._awaited()
+        if verdict.lost:
+            self._testify()
+            self._gateway.stop()
+            self._gateway.start()
+            before, verdict = verdict.lost, self._awaited()
+            self.stuck = before - verdict.lost
+        return verdict
+
+    def _awaited(self) -> Verdict:
         start = changed_at = time.monotonic()
         verdict = self._judged()
-        while verdict.lost and time.monotonic() - start < SETTLE_S and time.monotonic() - changed_at < HOPELESS_S:
+        while verdict.lost and time.monotonic() - start < SETTLE_S and time.monotonic() - changed_at < self._patience_s:
             self._keep_alive()
             time.sleep(0.5)
             before, verdict = verdict, self._judged()
             if verdict != before:
                 changed_at = time.monotonic()
-        if not verdict.clean:
-            self._testify()
         return verdict
 
     def _testify(self) -> None:

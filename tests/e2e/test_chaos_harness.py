@@ -152,7 +152,7 @@ def test_blows_fall_in_order_within_the_run_and_again_the_same(seconds: float, s
 def played(folder: Path, way: str = "", seconds: float = 10.0, seed: int = 3) -> dict[str, Any]:
     """A short run with real processes below a folder with a space in its name."""
     program = (sys.executable, "-P", str(BROKEN), way) if way else LINLI
-    return Chaos(folder / "a run", seconds=seconds, rate=200, seed=seed, program=program).run()
+    return Chaos(folder / "a run", seconds=seconds, rate=200, seed=seed, program=program, patience_s=20).run()
 
 
 @pytest.mark.e2e
