@@ -48,16 +48,17 @@ def run(messages: int, *, rounds: int, soak: int, peer: bool = False) -> dict[st
             if soak:
                 figures |= _soak(config, port, soak, rounds * messages)
     if peer:
-        figures |= _against_peer(figures["ours_per_s"], rounds)
+        figures |= _against_peer(figures["ours_per_s"], figures["cpu_us_per_message"], rounds)
     return figures
 
 
-def _against_peer(ours_per_s: int, rounds: int) -> dict[str, Any]:
+def _against_peer(ours_per_s: int, cpu_us: float, rounds: int) -> dict[str, Any]:
     from benchmarks import peer  # noqa: PLC0415 - it stands on this module
 
     figures = peer.run(10_000, seconds=6, rounds=rounds)
     return figures | {
         "ratio_to_peer": round(ours_per_s / figures["peer_per_s"], 1),
+        "cpu_ratio_to_peer": round(figures["peer_cpu_us_per_message"] / cpu_us, 1),
         "latency_ratio_to_peer": round(figures["ours_latency_ms"]["p99"] / figures["peer_latency_ms"]["p99"], 3),
     }
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
+import psutil
 from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks import ground, ingest, latency
@@ -180,7 +181,7 @@ def _connector(port: int) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def running(python: Path, folder: Path, port: int, upstream: Upstream, upstream_port: int) -> Iterator[None]:
+def running(python: Path, folder: Path, port: int, upstream: Upstream, upstream_port: int) -> Iterator[psutil.Process]:
     """The peer as a process, ready: it has forwarded something of every device."""
     config = configure(python, folder, port, upstream_port)
     with (folder / "log").open("wb") as log:
@@ -198,7 +199,7 @@ def running(python: Path, folder: Path, port: int, upstream: Upstream, upstream_
                 raise SystemExit(f"the peer forwarded nothing: {(folder / 'log').read_text()[-2000:]}")
             ingest.publish(port, DEVICES, 0)
             time.sleep(1)
-        yield
+        yield psutil.Process(child.pid)
     finally:
         ground.end(child)
 
@@ -206,34 +207,39 @@ def running(python: Path, folder: Path, port: int, upstream: Upstream, upstream_
 def run(messages: int, seconds: float, rounds: int) -> dict[str, Any]:
     """Its throughput, and both latencies at 500/s: publish to the far side's MQTT subscriber. The median round each."""
     python = install()
-    rates, theirs, ours = [], [], []
+    rates, cpu, theirs, ours = [], [], [], []
     for n in range(rounds):
         ground.say(f"peer, round {n + 1} of {rounds}")
         with tempfile.TemporaryDirectory(prefix="linli-bench-") as name:
             folder = Path(name)
-            rate, took = _theirs(python, folder, messages, seconds)
+            rate, cpu_us, took = _theirs(python, folder, messages, seconds)
             rates.append(rate)
+            cpu.append(cpu_us)
             theirs.append(took)
             with ground.broker(folder / "ours") as port:
                 ours.append(latency.commands(folder / "ours", port, (500,), seconds)["500"])
     return {
         "peer_per_s": sorted(rates)[rounds // 2],
+        "peer_cpu_us_per_message": sorted(cpu)[rounds // 2],
         "peer_latency_ms": latency.middle(theirs),
         "ours_latency_ms": latency.middle(ours),
     }
 
 
-def _theirs(python: Path, folder: Path, messages: int, seconds: float) -> tuple[int, dict[str, Any]]:
+def _theirs(python: Path, folder: Path, messages: int, seconds: float) -> tuple[int, float, dict[str, Any]]:
     with ground.broker(folder / "a") as port, mosquitto(folder / "b") as upstream_port:
         upstream = Upstream(upstream_port)
-        with running(python, folder / "peer", port, upstream, upstream_port):
+        with running(python, folder / "peer", port, upstream, upstream_port) as process:
+            before = sum(process.cpu_times()[:2])
             rate = _throughput(port, upstream, messages)
+            cpu_us = (sum(process.cpu_times()[:2]) - before) / messages * 1e6
+            upstream.arrived.clear()
             sent = latency.publish(port, 500, seconds, "records")
-            upstream.settle(len(upstream.arrived) + len(sent), 15)
+            upstream.settle(len(sent), 15)
             took = latency.matched(sent, upstream.arrived, "record")
         upstream.client.disconnect()
         upstream.client.loop_stop()
-    return rate, took
+    return rate, round(cpu_us, 1), took
 
 
 def _throughput(port: int, upstream: Upstream, messages: int) -> int:
