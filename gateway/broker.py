@@ -30,6 +30,7 @@ log = structlog.get_logger()
 
 GATEWAY_USER, DEVICE_USER = "gateway", "device"
 START_WITHIN_S = 10.0
+FORBADE_LATELY_S = 600.0
 _RESTART_AFTER_S = 0.5
 _PR_SET_PDEATHSIG = 1
 
@@ -104,6 +105,7 @@ class Broker:
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self.violations = 0
+        self._violated_at = float("-inf")
         self.restarts = 0
         self.trouble = ""
 
@@ -127,6 +129,11 @@ class Broker:
         )
         self._config.touch(mode=0o600)
         self._config.write_text(text, encoding="utf-8")
+
+    @property
+    def forbade_lately(self) -> bool:
+        """Whether it refused a device something within the last `FORBADE_LATELY_S`."""
+        return time.monotonic() - self._violated_at < FORBADE_LATELY_S
 
     @property
     def pid(self) -> int | None:
@@ -178,7 +185,9 @@ class Broker:
             start_new_session=True,  # Ctrl-C reaches us alone: the broker goes last
             preexec_fn=_die_with_parent,  # noqa: PLW1509 - started before our threads, or from the restarting main loop
         )
-        (self._folder / "pid").write_text(str(self._child.pid), encoding="ascii")
+        written = self._folder / "pid.new"
+        written.write_text(str(self._child.pid), encoding="ascii")
+        written.replace(self._folder / "pid")
 
     def _listens(self) -> bool:
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
@@ -196,6 +205,7 @@ class Broker:
             line = raw.decode(errors="replace").strip()
             if "Violation" in line:  # "Publish Violation - Subject ...", and the same for Subscription
                 self.violations += 1
+                self._violated_at = time.monotonic()
                 if self.violations.bit_count() == 1:  # 1, 2, 4, 8...: a device that insists must not fill the log
                     log.warning("broker_forbade", count=self.violations)
             elif "[ERR]" in line or "[FTL]" in line:
