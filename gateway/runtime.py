@@ -22,7 +22,7 @@ import structlog
 import uvicorn
 
 from devices import registry
-from gateway import logs
+from gateway import logs, webserver
 from gateway.actions import Action
 from gateway.alertbook import AlertBook
 from gateway.broker import GATEWAY_USER, Broker
@@ -256,7 +256,7 @@ def serve(settings: Settings, app_factory: Callable[[Gateway], Any]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     app = app_factory(gateway)
-    server = _Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2))
+    server = _Server(webserver.config(app))
     web = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="http", daemon=True)
     try:
         gateway.start()
