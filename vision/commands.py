@@ -6,6 +6,7 @@ Each prints one JSON object as its last line on stdout; progress goes to stderr.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,8 +60,11 @@ def evaluate_faces(labels: Labels) -> None:
 
 
 @plates.command("evaluate")
-def evaluate_plates_command(labels: Labels) -> None:
+def evaluate_plates_command(
+    labels: Labels,
+    bare: Annotated[bool, typer.Option("--bare", help="Beside it, the two models without our rules.")] = False,
+) -> None:
     """Read labelled images of vehicles (file,plate)."""
-    from vision import evaluate_plates  # noqa: PLC0415 - as above
+    from vision.evaluate_plates import evaluate_plates  # noqa: PLC0415 - as above
 
-    _report(evaluate_plates.evaluate_plates, labels)
+    _report(partial(evaluate_plates, bare=bare), labels)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 
 from msgspec import Struct
 
@@ -103,6 +103,7 @@ def _next_of(grammar: Grammar, length: int, full: bool) -> frozenset[str]:
     return place - frozenset(LETTERS) if full and length >= 2 else place
 
 
+@lru_cache(maxsize=4096)
 def follow(prefix: str) -> frozenset[str]:
     """Every character that may come after `prefix` in some plate; empty at the end, or where nothing begins so."""
     letters = sum(character in LETTERS for character in prefix[2:])

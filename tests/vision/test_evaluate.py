@@ -57,7 +57,8 @@ def test_plates_are_measured_and_the_last_line_is_the_figures(tmp_path: Path) ->
     result = run("plates", labelled(tmp_path, "plate", images))
     assert result.exit_code == 0, result.output
     figures = json.loads(result.stdout.splitlines()[-1])
-    assert list(figures) == ["images", "exact", "char", "ms_p50"]
+    assert list(figures) == ["images", "exact", "char", "ms_p50", "read", "read_wrong", "among"]
+    assert (figures["read"], figures["read_wrong"], figures["among"]) == (0, 0, pytest.approx(1 / 3))
     assert (figures["images"], figures["exact"]) == (3, pytest.approx(1 / 3))
     assert figures["char"] == pytest.approx(12 / 20)
 
