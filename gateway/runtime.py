@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import structlog
 import uvicorn
@@ -185,7 +185,7 @@ class Gateway:
         problems += self.courier.problems() + self.telemetry.problems()
         details = {
             "devices": len(self._hub.devices),
-            "devices_online": sum(1 for state in self._hub.devices.values() if state.link.online),
+            "devices_online": sum(1 for state in list(self._hub.devices.values()) if state.link.online),
             "alerts_open": len(self._hub.alerts.open),
             "broker_epoch": self._mqtt.epoch,
             "vision_workers": self.settings.faces.workers,
@@ -225,14 +225,19 @@ def _mqtt(settings: Settings, broker: Broker | None) -> Mqtt:
             host=host, port=broker.port, username=GATEWAY_USER, password=broker.passwords[GATEWAY_USER], **common
         )
     url = urlsplit(settings.mqtt.url)
-    if url.scheme not in ("mqtt", "mqtts") or not url.hostname:
-        raise SettingsError(f"mqtt.url is mqtt://[user:password@]host[:port] or mqtts://..., not {settings.mqtt.url!r}")
+    try:
+        port = url.port
+    except ValueError:
+        port = 0
+    if url.scheme not in ("mqtt", "mqtts") or not url.hostname or port == 0:
+        # Not quoted: there may be a password in it.
+        raise SettingsError("mqtt.url is mqtt://[user:password@]host[:port] or mqtts://..., and is something else")
     tls = url.scheme == "mqtts"
     return Mqtt(
         host=url.hostname,
-        port=url.port or (8883 if tls else 1883),
-        username=url.username or "",
-        password=url.password or "",
+        port=port or (8883 if tls else 1883),
+        username=unquote(url.username or ""),
+        password=unquote(url.password or ""),
         tls=tls,
         **common,
     )

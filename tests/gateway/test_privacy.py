@@ -14,9 +14,10 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from devices import registry
+from gateway import runtime
 from gateway.broker import DEVICE_USER, GATEWAY_USER, Broker
 from gateway.rights import device_rights, subjects
-from gateway.settings import Mqtt
+from gateway.settings import Mqtt, Settings, SettingsError
 
 WITHIN_S = 10.0
 UP = ("linli/v1/G1/event", "mqtt/face/T1/Rec", "device/C1/message/up/ivs_result")
@@ -123,3 +124,13 @@ def test_nobody_can_guess_the_session_of_the_gateway(broker: Broker, tmp_path: P
     again = Broker(Mqtt(listen="127.0.0.1:1"), tmp_path / "broker", rights={})
     assert len({broker.client_id_suffix, other.client_id_suffix}) == 2
     assert other.client_id_suffix == again.client_id_suffix
+
+
+@pytest.mark.parametrize(
+    "url", ["mqqt://gate:hunter2@broker", "mqtt://gate:hunter2@broker:99999", "gate:hunter2@broker"]
+)
+def test_a_wrong_broker_address_is_refused_without_its_password(url: str, tmp_path: Path):
+    with pytest.raises(SettingsError) as refused:
+        runtime._mqtt(Settings(data_dir=str(tmp_path), mqtt=Mqtt(url=url)), None)
+    assert "mqtt.url" in str(refused.value)
+    assert "hunter2" not in str(refused.value)
