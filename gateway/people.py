@@ -1,7 +1,8 @@
 """Residents: their consent, their face templates and their cards; enrolled with consent, forgotten on withdrawal.
 
 Everything personal is sealed with a key of the person's own; withdrawal forgets that key, so that nothing sealed with
-it can be read again, in backups too. Lookups are reads of memory and may come from any thread.
+it can be read again, but for backups of the database made before. Lookups are reads of memory and may come from any
+thread.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Encryption at rest (AES-256-GCM) and keyed hashes. One master key, kept beside the data, readable by its owner only.
 
-A person has a key of their own, wrapped by the master key: forgetting it (withdrawal) makes everything sealed with it
-unreadable, in backups too.
+A person has a key of their own, wrapped by the master key and kept in the database alone: forgetting it (withdrawal)
+makes everything sealed with it unreadable. An older copy of the database with the master key still opens it, so backups
+must end, too.
 """
 
 from __future__ import annotations

@@ -100,3 +100,26 @@ def test_a_residents_photo_is_never_written_to_a_temporary_file(call, estate: Es
     answer = call("POST", "/v1/residents", estate.token(), data=form(), files=sent)
     assert (answer.status_code, answer.json()["templates"]) == (201, 1)
     assert written == []
+
+
+def test_after_withdrawal_not_a_byte_of_the_persons_key_template_or_card_is_left(call, estate: Estate):
+    estate.pool = Eyes()
+    estate.pool.looks[photo("good")] = face(1)
+    sent = [("photos", ("a.jpg", photo("good"), "image/jpeg"))]
+    person = call("POST", "/v1/residents", estate.token(), data=form(), files=sent).json()["id"]
+    folder = Path(estate.settings.data_dir)
+    row = estate.store.reader.execute(
+        "SELECT people.key, people.body, vector, hash, photo "
+        "FROM people JOIN templates ON templates.person = people.id JOIN credentials ON credentials.person = people.id"
+    ).fetchone()
+    kept = [bytes(row[name]) for name in ("key", "body", "vector", "hash")] + [row["photo"].encode()]
+    pictures = [path for path in (folder / "evidence").rglob("*") if path.is_file()]
+    assert all(part in everything(folder) for part in kept)
+    assert len(pictures) == 1
+    assert call("DELETE", f"/v1/residents/{person}", estate.token()).status_code == 200
+    assert not any(part in everything(folder) for part in kept)
+    assert not pictures[0].exists()
+
+
+def everything(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
