@@ -22,6 +22,7 @@ class CommandBook:
         self._protocols = protocols
         self._schedule = schedule
         self._open: dict[str, CommandRecord] = {}
+        self._open_of: dict[str, dict[str, None]] = {}  # by device: in the order of sending
 
     def send(
         self, command: Command, command_id: str, device: Device, now: datetime, turn: Changes, *, by: str, key: str = ""
@@ -45,7 +46,7 @@ class CommandBook:
 
     def take_up(self, record: CommandRecord) -> None:
         """One published before we stopped: it is never published again, only its answer is awaited."""
-        self._open[record.id] = record
+        self._hold(record)
         self._schedule.want(("command", record.id), commands.deadline(record))
 
     def _record(self, command: str, batch: Changes, turn: Changes) -> CommandRecord | None:
@@ -77,7 +78,7 @@ class CommandBook:
 
     def sensed(self, event: Event, device: Device, *, batch: Changes, turn: Changes) -> None:
         """A sensor of the device may show what its commands did."""
-        for command in {**self._open, **batch.commands, **turn.commands}:
+        for command in {**self._open_of.get(device.id, {}), **batch.commands, **turn.commands}:
             record = self._record(command, batch, turn)
             if record is not None and record.device == device.id and not record.status.final:
                 after = commands.sensed(record, event)
@@ -88,6 +89,17 @@ class CommandBook:
         """The batch is safe: what it changed is the truth now."""
         for record in batch.commands.values():
             if record.status.final:
-                self._open.pop(record.id, None)
+                self._let_go(record)
             else:
-                self._open[record.id] = record
+                self._hold(record)
+
+    def _hold(self, record: CommandRecord) -> None:
+        self._open[record.id] = record
+        self._open_of.setdefault(record.device, {})[record.id] = None
+
+    def _let_go(self, record: CommandRecord) -> None:
+        self._open.pop(record.id, None)
+        others = self._open_of.get(record.device, {})
+        others.pop(record.id, None)
+        if not others:
+            self._open_of.pop(record.device, None)

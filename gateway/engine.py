@@ -28,6 +28,7 @@ from gateway.actions import (
     AcknowledgeAlert,
     Action,
     DisposeAlert,
+    RefusedError,
     ReloadDirectory,
     SendCommand,
     ShelveAlert,
@@ -103,6 +104,7 @@ class Engine:
         self._retry: list[Item] = []
         self._ticks_from = datetime.min.replace(tzinfo=UTC)
         self._epoch = -1
+        self._served_at = journal.newest() or clock()
         self._watch = ClockWatch()
         self._lost_at: datetime | None = None
         self._alarmed = any(
@@ -131,6 +133,9 @@ class Engine:
         self._inbox.wake()
         if self._thread.is_alive():
             self._thread.join(15)
+        for item in self._retry:
+            if item.answer is not None:
+                item.answer.set_exception(RefusedError("the gateway is stopping"))
         self._inbox.close()
         self._mqtt.disconnect()
         self._journal.close()
@@ -181,9 +186,12 @@ class Engine:
         if self._mqtt.epoch != self._epoch and self._mqtt.connected:
             self._epoch = self._mqtt.epoch
             self._settle()
+            self._reader.pardon((self._clock() - self._served_at).total_seconds())
         if self._watch.stepped(self._clock(), time.monotonic()):
             log.warning("clock_was_set", now=self._clock().isoformat())
             self._set_clocks()
+        if self._mqtt.connected and not self.trouble:
+            self._served_at = self._clock()
 
     def _settle(self) -> None:
         self._ticks_from = self._clock() + SETTLE

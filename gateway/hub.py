@@ -7,7 +7,7 @@ turn; questions for vision become jobs, commands become sendings, and all of it 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -64,6 +64,8 @@ log = structlog.get_logger()
 
 FACTS_PER_MESSAGE = 64
 """More facts than this out of one message is our own bug, not a device's."""
+SCOPES_AT_MOST = 50_000
+"""So many states (plates on the estate, say) one policy keeps."""
 LOOK_AGAIN = timedelta(seconds=1)
 LINK_SAVED_EVERY = timedelta(seconds=30)
 """A heartbeat alone reaches the disk at most this often."""
@@ -100,6 +102,7 @@ class Hub:
         self.devices: dict[str, DeviceState] = {}
         self._policies = {policy.name: policy for policy in POLICIES}
         self._policy_states: dict[tuple[str, str], Struct] = {}
+        self._scopes: Counter[str] = Counter()
         self.schedule = Schedule()
         self.commands = CommandBook(protocols, self.schedule)
         self._saved: dict[str, datetime] = {}
@@ -220,12 +223,19 @@ class Hub:
         state = self._policy_state(name, batch, turn) or policy.initial
         limits = self._settings.policies
         after, effects = policy.decide(state, event, cause.device if cause else None, limits)
-        if after is not state:
+        if after is not state and self._has_room(name, batch):
             turn.policies[name] = None if after == policy.initial else after
             self.schedule.want(("policy", *name), policy.deadline(after, limits))
         if cause is None:
             return self._perform_for_others(effects, event.at, name, batch, turn)
         return self._perform(effects, cause, batch, turn, salt=policy.name.encode())
+
+    def _has_room(self, name: tuple[str, str], batch: Changes) -> bool:
+        """Whoever invents plates must not fill the memory: then alerts are raised still, but nothing is remembered."""
+        if self._scopes[name[0]] + len(batch.policies) < SCOPES_AT_MOST or name in self._policy_states:
+            return True
+        metrics.IGNORED.labels("too many scopes of a policy").inc()
+        return False
 
     # -- deadlines --------------------------------------------------------------------------------------------------
 
@@ -447,6 +457,7 @@ class Hub:
             self._look_at(device_id, now)
         for policy, scope, held in policies:
             self._policy_states[policy, scope] = held
+            self._scopes[policy] += 1
             self.schedule.want(("policy", policy, scope), now)
 
     def _look_at(self, device_id: str, now: datetime) -> None:
@@ -498,8 +509,10 @@ class Hub:
         self.devices.update(batch.devices)
         for name, held in batch.policies.items():
             if held is None:
-                self._policy_states.pop(name, None)
+                self._scopes[name[0]] -= self._policy_states.pop(name, None) is not None
+                self.schedule.forget(("policy", *name))
             else:
+                self._scopes[name[0]] += name not in self._policy_states
                 self._policy_states[name] = held
         self.commands.adopt(batch)
         self.alerts.adopt(batch, now)

@@ -27,6 +27,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _MS_MASK = (1 << 48) - 1
 ROUTES_KEPT = 20_000
+ROUTE_LENGTH = 256
+"""A longer topic is looked up each time, so that invented ones do not fill the memory."""
 
 
 class Read(Struct, frozen=True, gc=False):
@@ -82,6 +84,7 @@ class Reader:
         self._routes: OrderedDict[str, Protocol | None] = OrderedDict()
         self._allowances: dict[str, _Allowance] = {}
         self._counters = {name: metrics.MESSAGES.labels(name) for name in protocols}
+        self._credit = 0.0
         self.untimed = 0
 
     def _route(self, topic: str) -> Protocol | None:
@@ -89,7 +92,8 @@ class Reader:
             return self._routes[topic]
         except KeyError:
             found = next((protocol for pattern, protocol in self._patterns if pattern.fullmatch(topic)), None)
-            self._routes[topic] = found
+            if len(topic) <= ROUTE_LENGTH:
+                self._routes[topic] = found
             if len(self._routes) > ROUTES_KEPT:
                 self._routes.popitem(last=False)
             return found
@@ -142,14 +146,19 @@ class Reader:
         rate, burst = self._limits.device_rate, self._limits.device_burst
         held = self._allowances.get(device)
         if held is None:
-            self._allowances[device] = _Allowance(burst - 1, now)
+            self._allowances[device] = _Allowance(burst + self._credit - 1, now)
             return False
-        held.tokens = min(burst, held.tokens + max(0.0, now - held.at) * rate) - 1
+        held.tokens = max(held.tokens, min(burst, held.tokens + max(0.0, now - held.at) * rate)) - 1
         held.at = now
         if held.tokens >= 0:
             return False
         held.tokens = 0.0
         return True
+
+    def pardon(self, seconds: float) -> None:
+        """We were away so long: what gathered meanwhile comes at our speed, not at the devices', and is no flood."""
+        self._credit = max(0.0, seconds) * self._limits.device_rate
+        self._allowances.clear()
 
     def _quarantine(self, message: Message, batch: Changes, address: str, reason: str) -> None:
         metrics.QUARANTINED.labels(reason).inc()

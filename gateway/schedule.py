@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 
 Name = tuple[str, ...]
 
+SPARE = 1024
+
 STEP = timedelta(seconds=5)
 """A wall clock that moves so much more or less than the time that passed has been set."""
 
@@ -26,6 +28,16 @@ class Schedule:
         if known is None or due < known:
             self._due[name] = due
             heapq.heappush(self._heap, (due, name))
+            if len(self._heap) > 2 * len(self._due) + SPARE:  # mostly outdated
+                self._heap = [(at, wanted) for wanted, at in self._due.items()]
+                heapq.heapify(self._heap)
+
+    def forget(self, name: Name) -> None:
+        """`name` has no deadline any more. Only once that is safe: see `Hub.adopt`."""
+        self._due.pop(name, None)
+
+    def __len__(self) -> int:
+        return len(self._heap)
 
     def next(self) -> datetime | None:
         """The earliest due time."""

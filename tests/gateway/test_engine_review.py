@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import Future
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from gateway.changes import Changes, Job
 from gateway.inbox import Inbox, Item, VisionAnswer
 from gateway.journal import CommitError
 from gateway.outage import Outage
-from gateway.schedule import ClockWatch
+from gateway.schedule import ClockWatch, Schedule
+from gateway.settings import Limits
 from gateway.vehicles import Vehicle
 from tests.gateway.shell import BARRIER, GATE, LAMP, START, Shell
 from vision.types import Unreadable
@@ -361,3 +363,76 @@ def test_a_blocklisted_vehicle_that_is_told_late_raises_its_alert_and_opens_noth
     shell.say(BARRIER, "plate_captured", plate="川A99999", at=then)
     assert [(a.type, a.first_seen, a.late) for a in shell.hub.alerts.open] == [("blocklisted_plate", then, True)]
     assert shell.wire.published == []
+
+
+# -- nothing grows without bound, and a backlog is no flood -----------------------------------------------------------
+
+
+def test_what_gathered_while_we_were_away_is_no_flood(shell: Shell) -> None:
+    reader = shell.engine._reader
+    reader._limits = Limits(device_rate=1, device_burst=5)
+    reader.pardon(20)
+    shell.take(*(shell.event(GATE, "door_changed", open=True, record=str(n)) for n in range(30)))
+    assert shell.rows("SELECT count(*), max(reason) FROM quarantine") == [(5, "flood")]
+
+
+def test_the_engine_pardons_for_as_long_as_it_was_not_connected(shell: Shell) -> None:
+    shell.engine._reader._limits = Limits(device_rate=1, device_burst=5)
+    shell.engine._follow_connection()
+    shell.wire.connected = False
+    shell.now += timedelta(seconds=20)
+    shell.engine._follow_connection()
+    shell.wire.connected, shell.wire.epoch = True, 2
+    shell.engine._follow_connection()
+    shell.take(*(shell.event(GATE, "door_changed", open=True, record=str(n)) for n in range(30)))
+    assert shell.rows("SELECT count(*), max(reason) FROM quarantine") == [(5, "flood")]
+
+
+def test_a_schedule_holds_no_more_than_its_names() -> None:
+    schedule = Schedule()
+    for n in range(100_000):
+        schedule.want(("policy", str(n % 10)), START - timedelta(seconds=n))
+    assert len(schedule) < 5_000
+    for n in range(10):
+        schedule.forget(("policy", str(n)))
+    assert schedule.pop(START) == []
+
+
+def test_a_policy_forgets_its_deadline_with_its_state(shell: Shell) -> None:
+    for n in range(3):
+        plate = f"川A1234{n}"
+        shell.say(BARRIER, "vehicle_passed", plate=plate, direction="in", record=f"i{n}")
+        shell.say(BARRIER, "vehicle_passed", plate=plate, direction="out", record=f"o{n}")
+    assert not [name for name in shell.hub.schedule._due if name[:2] == ("policy", "vehicle_overstay")]
+
+
+def test_invented_plates_do_not_fill_the_memory(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.hub.SCOPES_AT_MOST", 2)
+    for n in range(5):
+        shell.say(BARRIER, "vehicle_passed", plate=f"川A1234{n}", direction="in", record=f"i{n}")
+    stays = [name for name in shell.hub._policy_states if name[0] == "vehicle_overstay"]
+    assert len(stays) == 2
+    assert len(shell.rows("SELECT name FROM states WHERE name LIKE 'policy:vehicle_overstay:%'")) == 2
+
+
+def test_long_invented_topics_are_not_remembered(shell: Shell) -> None:
+    for n in range(3):
+        shell.take(shell.message("x" * 5_000 + str(n), b"{}"))
+    assert not shell.engine._reader._routes
+
+
+def test_a_request_that_waits_for_the_disk_is_answered_when_the_gateway_stops(shell: Shell) -> None:
+    waiting: Future[Any] = Future()
+    shell.engine._retry = [Item(ReloadDirectory(by="desk"), waiting)]
+    shell.engine.stop()
+    assert isinstance(waiting.exception(0), RefusedError)
+
+
+def test_a_sensor_finishes_only_the_commands_of_its_own_device(shell: Shell) -> None:
+    bring_online(shell)
+    until = shell.now + timedelta(seconds=5)
+    shell.ask(SendCommand(by="desk", command=SetLamp(not_after=until, device=LAMP.id, level_pct=40)))
+    shell.ask(SendCommand(by="desk", command=OpenPassage(not_after=until, device=GATE.id)))
+    shell.say(LAMP, "lamp_measured", level_pct=40)
+    assert shell.rows("SELECT device, status FROM commands ORDER BY device") == [(GATE.id, "sent"), (LAMP.id, "done")]
+    assert list(shell.hub.commands._open_of) == [GATE.id]
