@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+import os
+from typing import Annotated, Any
 
 import typer
 
 bench = typer.Typer(no_args_is_help=True, help="Measure, with the limit and the peer in the same run.")
+
+
+def _print(figures: dict[str, Any]) -> None:
+    """The figures, and how busy the machine was: with a load far above what a benchmark makes they say little."""
+    print(json.dumps(figures | {"cores": os.cpu_count(), "load_5min": round(os.getloadavg()[1], 2)}))
 
 
 @bench.callback()
@@ -25,7 +31,7 @@ def ingest(
     """Durable events a second of the whole path, against a bare paho subscriber."""
     from benchmarks.ingest import run  # noqa: PLC0415 - each benchmark loads what it needs
 
-    print(json.dumps(run(messages, rounds=rounds, soak=soak, peer=peer)))
+    _print(run(messages, rounds=rounds, soak=soak, peer=peer))
 
 
 @bench.command()
@@ -37,7 +43,7 @@ def latency(
     """From a device's publish to the door's command, the backend and the desk; the broker and the disk alone."""
     from benchmarks.latency import run  # noqa: PLC0415 - as above
 
-    print(json.dumps(run(seconds, sync or ["always", "2m"], rounds)))
+    _print(run(seconds, sync or ["always", "2m"], rounds))
 
 
 @bench.command()
@@ -48,4 +54,4 @@ def start(
     """Seconds until ready and until the first face, and memory, against the libraries alone."""
     from benchmarks.start import run  # noqa: PLC0415 - as above
 
-    print(json.dumps(run(rounds, devices)))
+    _print(run(rounds, devices))
