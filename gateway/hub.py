@@ -38,6 +38,7 @@ from devices.events import (
     BarrierMoved,
     CommandAnswered,
     CredentialChecked,
+    CredentialPresented,
     DoorChanged,
     Event,
     Heartbeat,
@@ -147,7 +148,7 @@ class Hub:
                     held = self._state(device, batch, turn)
                     turn.devices[device.id] = DeviceState(links.advance(held.link, corrected, at), held.kind)
                 turn.ids.add(event_key)
-                turn.events.append(EventRow(event_key, device.id, event, reading.event.at, at, late))
+                turn.events.append(EventRow(event_key, device.id, _without_secret(event), reading.event.at, at, late))
                 facts += self._decide(event, cause, batch, turn)
             self._follow(facts, cause, batch, turn)
         for image in read.decoded.images if fresh else ():
@@ -516,3 +517,8 @@ class Hub:
                 self._policy_states[name] = held
         self.commands.adopt(batch)
         self.alerts.adopt(batch, now)
+
+
+def _without_secret(event: Event) -> Event:
+    """As it is journalled: what opens a door (a card's number, a PIN) is decided on and never kept."""
+    return replace(event, value="") if isinstance(event, CredentialPresented) else event

