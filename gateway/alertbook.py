@@ -15,23 +15,32 @@ from gateway.changes import AlertChange, Changes
 
 REPEAT_EVERY = timedelta(seconds=60)
 """A condition that goes on is counted each time and announced at most this often."""
+RESTING_AT_MOST = 1024
 
 Transition = AcknowledgeAlert | DisposeAlert | ShelveAlert | WorkOnAlert
 
 
 class AlertBook:
-    """Open alerts by key and id. `find` reads one that is not open from the database."""
+    """Open alerts by key and id. What has long been over and waits for a person only rests in the database: `find`
+    reads an alert by its id, `find_open` the open one of a key.
+    """
 
-    def __init__(self, open_alerts: list[Alert], find: Callable[[str], Alert | None]) -> None:
+    def __init__(
+        self,
+        open_alerts: list[Alert],
+        find: Callable[[str], Alert | None],
+        find_open: Callable[[str], Alert | None],
+    ) -> None:
         self._by_key = {alert.key: alert for alert in open_alerts}
         self._by_id = {alert.id: alert for alert in open_alerts}
         self._closed: dict[str, Alert] = {}
         self._announced: dict[str, datetime] = {}
-        self._find = find
+        self._find, self._find_open = find, find_open
+        self._room = RESTING_AT_MOST
 
     @property
     def open(self) -> list[Alert]:
-        """All open alerts."""
+        """The open alerts in memory: all that are active, and those that were until lately."""
         return list(self._by_key.values())
 
     def _current(self, key: str, batch: Changes, turn: Changes) -> Alert | None:
@@ -52,7 +61,7 @@ class AlertBook:
         """Open, reopen or count up."""
         kind = ALERT_TYPES[effect.code]
         key = alert_key(device.community, device.id, effect.code, effect.instance)
-        known = self._current(key, batch, turn)
+        known = self._current(key, batch, turn) or self._find_open(key)
         if known is not None and (known.open or alerts.may_reopen(known, now=now)):
             again = alerts.raised_again(known, at=effect.at, now=now, evidence=effect.evidence, late=late)
             reopened = again.condition is not known.condition
@@ -139,8 +148,17 @@ class AlertBook:
             else:
                 self._by_key.pop(key, None)
                 self._closed[key] = alert
+        if len(self._by_key) > self._room:
+            self._let_rest(now)
         if len(self._closed) > 1024:
             self._closed = {k: a for k, a in self._closed.items() if alerts.may_reopen(a, now=now)}
+
+    def _let_rest(self, now: datetime) -> None:
+        for alert in self.open:
+            if alert.cleared_at is not None and now - alert.cleared_at > alerts.REOPEN_WITHIN:
+                del self._by_key[alert.key], self._by_id[alert.id]
+                self._announced.pop(alert.id, None)
+        self._room = max(RESTING_AT_MOST, 2 * len(self._by_key))
 
 
 def _apply(alert: Alert, action: Transition, now: datetime) -> tuple[Alert, str, str]:

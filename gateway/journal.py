@@ -282,6 +282,11 @@ class Journal:
         row = self._db.execute("SELECT body FROM alerts WHERE id=?", (alert_id,)).fetchone()
         return msgspec.json.decode(row[0], type=Alert) if row else None
 
+    def open_alert(self, key: str) -> Alert | None:
+        """The open alert of this key."""
+        row = self._db.execute("SELECT body FROM alerts WHERE key=? AND open=1", (key,)).fetchone()
+        return msgspec.json.decode(row[0], type=Alert) if row else None
+
     def unfinished_commands(self) -> list[CommandRecord]:
         """Commands still waiting for an answer."""
         decode = msgspec.json.Decoder(CommandRecord).decode

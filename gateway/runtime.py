@@ -39,7 +39,7 @@ from gateway.mqtt import Mqtt
 from gateway.policies import POLICIES
 from gateway.reader import Reader
 from gateway.rights import device_rights
-from gateway.settings import Settings, SettingsError
+from gateway.settings import Faces, Settings, SettingsError
 from gateway.store import Store
 from gateway.telemetry import Telemetry
 from gateway.vault import Vault
@@ -49,6 +49,7 @@ from vision.pool import Pool
 log = structlog.get_logger()
 
 PRUNE_EVIDENCE_EVERY_S = 300.0
+CONNECT_WITHIN_S = 5.0
 
 
 class Gateway:
@@ -73,7 +74,7 @@ class Gateway:
         self.broker = None if settings.mqtt.url else Broker(settings.mqtt, settings.data / "broker", rights=rights)
         self._mqtt = _mqtt(settings, self.broker)
         faces = settings.faces
-        self.pool = Pool(faces.workers, memory_mb=faces.memory_mb, warm=("face", "plate")) if faces.workers else None
+        self.pool = _pool(faces) if faces.workers else None
         self.inbox = Inbox()
         self.engine, self._hub = self._build_engine()
         self.courier = Courier(self.store, self.vault, settings)
@@ -87,7 +88,7 @@ class Gateway:
         settings = self.settings
         kinds, protocols = registry.kinds(), registry.protocols()
         journal = Journal(self.store, self.vault, retention=settings.retention, limits=settings.limits)
-        alerts = AlertBook(journal.open_alerts(), journal.alert)
+        alerts = AlertBook(journal.open_alerts(), journal.alert, journal.open_alert)
         hub = Hub(kinds=kinds, protocols=protocols, directory=self.directory, settings=settings, alerts=alerts)
         known = [(d.id, kinds[d.kind]) for d in self.directory.devices() if d.kind in kinds]
         shapes = {policy.name: type(policy.initial) for policy in POLICIES}
@@ -164,6 +165,11 @@ class Gateway:
         state = self._hub.devices.get(device)
         return state.link.online if state else None
 
+    @property
+    def connected(self) -> bool:
+        """Devices can be heard."""
+        return self.engine.alive and self._mqtt.connected
+
     def last_seen(self, device: str) -> datetime | None:
         """When a device was last heard."""
         state = self._hub.devices.get(device)
@@ -178,15 +184,20 @@ class Gateway:
             problems.append(f"messages are not taken: {self.engine.trouble}; free the disk, nothing was acknowledged")
         if not self._mqtt.connected:
             problems.append(f"no device can be heard: {self._mqtt.trouble}")
-        if self.broker is not None and self.broker.violations:
-            problems.append(f"the broker refused {self.broker.violations} forbidden publishes of devices; see its log")
+        if self.broker is not None and self.broker.forbade_lately:
+            problems.append(f"the broker refused devices what they may not do, {self.broker.violations} times so far")
         if self.engine.bugs:
             problems.append(f"{self.engine.bugs} messages met an error of our own; they are in quarantine, see the log")
         problems += self.courier.problems() + self.telemetry.problems()
+        alerts_open = -1
+        try:
+            (alerts_open,) = self.store.reader.execute("SELECT count(*) FROM alerts WHERE open=1").fetchone()
+        except sqlite3.Error as error:
+            problems.append(f"the database cannot be read: {error}")
         details = {
             "devices": len(self._hub.devices),
             "devices_online": sum(1 for state in list(self._hub.devices.values()) if state.link.online),
-            "alerts_open": len(self._hub.alerts.open),
+            "alerts_open": alerts_open,
             "broker_epoch": self._mqtt.epoch,
             "vision_workers": self.settings.faces.workers,
         }
@@ -209,6 +220,16 @@ def _only_one(path: Path) -> IO[str]:
     file.write(str(os.getpid()))
     file.flush()
     return file
+
+
+def _pool(faces: Faces) -> Pool:
+    return Pool(
+        faces.workers,
+        memory_mb=faces.memory_mb,
+        warm=("face", "plate"),
+        face_engine=faces.engine,
+        yunet=Path(faces.yunet) if faces.yunet else None,
+    )
 
 
 def _mqtt(settings: Settings, broker: Broker | None) -> Mqtt:
@@ -252,7 +273,10 @@ class _Server(uvicorn.Server):
 
 
 def serve(settings: Settings, app_factory: Callable[[Gateway], Any]) -> int:
-    """Run until SIGINT or SIGTERM. Prints `ready http://host:port` on stdout once everything is up."""
+    """Run until SIGINT or SIGTERM. Prints `ready http://host:port` on stdout once everything is up.
+
+    A broker elsewhere that cannot be reached is waited for a while; then `/health` says so.
+    """
     logs.configure(settings.log_level)
     started = time.monotonic()
     listening = _listen(settings)
@@ -266,7 +290,8 @@ def serve(settings: Settings, app_factory: Callable[[Gateway], Any]) -> int:
     try:
         gateway.start()
         web.start()
-        while not (server.started and gateway.engine.alive) and not stop.is_set():
+        give_up = time.monotonic() + CONNECT_WITHIN_S
+        while not (server.started and gateway.connected) and time.monotonic() < give_up and not stop.is_set():
             stop.wait(0.02)
         host, port = listening.getsockname()[:2]
         log.info("ready", seconds=round(time.monotonic() - started, 2), pid=os.getpid())

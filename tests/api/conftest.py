@@ -86,7 +86,7 @@ class Estate:
         self.problems: list[str] = []
         self.courier = Courier(self.store, self.vault, self.settings)
         self.journal = Journal(self.store, self.vault, retention=self.settings.retention, limits=self.settings.limits)
-        self.alerts = AlertBook(self.journal.open_alerts(), self.journal.alert)
+        self.alerts = AlertBook(self.journal.open_alerts(), self.journal.alert, self.journal.open_alert)
         self.hub = Hub(
             kinds=registry.kinds(),
             protocols=registry.protocols(),

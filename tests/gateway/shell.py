@@ -83,7 +83,7 @@ class Shell:
             protocols=protocols,
             directory=self.directory,
             settings=self.settings,
-            alerts=AlertBook(self.journal.open_alerts(), self.journal.alert),
+            alerts=AlertBook(self.journal.open_alerts(), self.journal.alert, self.journal.open_alert),
         )
         shapes = {policy.name: type(policy.initial) for policy in POLICIES}
         self.hub.restore(

@@ -436,3 +436,17 @@ def test_a_sensor_finishes_only_the_commands_of_its_own_device(shell: Shell) -> 
     shell.say(LAMP, "lamp_measured", level_pct=40)
     assert shell.rows("SELECT device, status FROM commands ORDER BY device") == [(GATE.id, "sent"), (LAMP.id, "done")]
     assert list(shell.hub.commands._open_of) == [GATE.id]
+
+
+def test_alerts_that_nobody_disposes_of_leave_the_memory_and_are_found_again(shell: Shell) -> None:
+    shell.say(GATE, "door_changed", open=True)
+    shell.pass_time(60)
+    shell.say(GATE, "door_changed", open=False)
+    ((held, _),) = shell.rows("SELECT id, condition FROM alerts WHERE type='door_held_open'")
+    shell.pass_time(1200)
+    shell.hub.alerts._room = 1
+    shell.say(LAMP, "lamp_faulted", fault="lampFailure", active=True)
+    assert "door_held_open" not in {a.type for a in shell.hub.alerts.open}
+    shell.say(GATE, "door_changed", open=True)
+    shell.pass_time(60)
+    assert shell.rows("SELECT id, condition FROM alerts WHERE type='door_held_open'") == [(held, "active")]
