@@ -9,6 +9,9 @@ from msgspec import Struct
 REMEMBERED = timedelta(seconds=30)
 """How long after somebody presented themselves an opening can still be meant for them."""
 
+ANSWERED_WITHIN = timedelta(seconds=8)
+"""No command is good for longer after somebody showed themselves."""
+
 
 class Presented(Struct, kw_only=True):
     """Somebody stood before a device at `at`. `welcome`: it should open for them. `served`: it has opened."""
@@ -21,7 +24,7 @@ class Presented(Struct, kw_only=True):
 class Ledger(Struct, kw_only=True):
     """Counts of one run. `double_openings`: opened twice for one command or one presentation. `stray_openings`: opened
     though nobody was there. `wrong_openings`: opened for somebody who is not welcome. `waits_ms`: from somebody
-    presenting themselves to the command at the device, milliseconds.
+    presenting themselves to the command at the device, milliseconds, where only one person can have been meant.
     """
 
     commands_received: int = 0
@@ -58,5 +61,7 @@ class Ledger(Struct, kw_only=True):
             self.stray_openings += 1
         else:
             expecting[0].served = True
-            self.waits_ms.append((at - expecting[0].at).total_seconds() * 1000)
+            lately = [p for p in expecting if at - p.at <= ANSWERED_WITHIN]
+            if len(lately) == 1:
+                self.waits_ms.append((at - lately[0].at).total_seconds() * 1000)
             self.wrong_openings += not expecting[0].welcome
