@@ -195,13 +195,13 @@ class Engine:
 
     def _settle(self) -> None:
         self._ticks_from = self._clock() + SETTLE
-        self._hub.grace(self._ticks_from)
+        self._hub.states.grace(self._ticks_from)
 
     def _set_clocks(self) -> None:
         """The wall clock was set: what was measured by it before says nothing about silence now."""
         self._lost_at = None
         self._settle()
-        self._hub.look_at_all(self._clock())
+        self._hub.states.look_at_all(self._clock())
 
     def _broker_news(self, now: datetime) -> bool | None:
         """True: the broker is reachable again; False: it has been away for too long; None: nothing new."""
@@ -352,7 +352,7 @@ class Engine:
         reads: list[Read] = []
         for message in messages:
             read = self._read(message, batch)
-            if read is not None and self._hub.knows(read.device):
+            if read is not None and self._hub.states.knows(read.device):
                 reads.append(read)
             elif read is not None:
                 self._set_aside(message, read.device.id, batch, "its kind or protocol is not installed")
@@ -418,7 +418,7 @@ class Engine:
                 known = self._command_of_key(key, batch) if key else None
                 return known or self._hub.request(what, uuid.uuid4().hex, now, batch, turn)
             case ReloadDirectory():
-                self._hub.registered(now, turn)
+                self._hub.states.registered(now, turn)
                 return len(self._directory.devices())
             case AcknowledgeAlert() | DisposeAlert() | ShelveAlert() | WorkOnAlert():
                 return self._hub.alerts.transition(what, now, batch=batch, turn=turn)

@@ -7,13 +7,12 @@ turn; questions for vision become jobs, commands become sendings, and all of it 
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import structlog
-from msgspec import Struct
 from msgspec.structs import replace
 
 from devices.commands import CommandRecord
@@ -48,9 +47,8 @@ from devices.events import (
     evidence_key,
 )
 from devices.kinds import link as links
-from devices.kinds.link import Link
 from devices.model import Device, DeviceKind, Protocol, Reading
-from gateway import metrics, outage
+from gateway import metrics
 from gateway.actions import NotFoundError, RefusedError, SendCommand
 from gateway.alertbook import AlertBook
 from gateway.changes import Changes, DeviceState, EventRow, Job, Point, Sending
@@ -60,16 +58,13 @@ from gateway.policies import POLICIES, Policy
 from gateway.reader import Read, event_id
 from gateway.schedule import Name, Schedule
 from gateway.settings import Settings
+from gateway.states import States
 
 log = structlog.get_logger()
 
 FACTS_PER_MESSAGE = 64
 """More facts than this out of one message is our own bug, not a device's."""
-SCOPES_AT_MOST = 50_000
-"""So many states (plates on the estate, say) one policy keeps."""
 LOOK_AGAIN = timedelta(seconds=1)
-LINK_SAVED_EVERY = timedelta(seconds=30)
-"""A heartbeat alone reaches the disk at most this often."""
 _SENSORS = (DoorChanged, BarrierMoved, LampMeasured)
 _EVEN_LATE: tuple[type[Effect], ...] = (RaiseAlert, RecordPoint, CheckPlate)
 
@@ -95,19 +90,13 @@ class Hub:
         settings: Settings,
         alerts: AlertBook,
     ) -> None:
-        self._kinds = kinds
-        self._protocols = protocols
         self._directory = directory
         self._settings = settings
         self.alerts = alerts
-        self.devices: dict[str, DeviceState] = {}
         self._policies = {policy.name: policy for policy in POLICIES}
-        self._policy_states: dict[tuple[str, str], Struct] = {}
-        self._scopes: Counter[str] = Counter()
         self.schedule = Schedule()
+        self.states = States(kinds=kinds, protocols=protocols, directory=directory, schedule=self.schedule)
         self.commands = CommandBook(protocols, self.schedule)
-        self._saved: dict[str, datetime] = {}
-        self._as_registered: dict[str, Device | None] = {}
         self._effects: dict[type[Effect], Callable[[Any, Cause, Changes, Changes], list[Event]]] = {
             RaiseAlert: self._raise_alert,
             ClearAlert: self._clear_alert,
@@ -133,7 +122,7 @@ class Hub:
                 metrics.IGNORED.labels("already journalled").inc()
                 continue
             fresh = True
-            state = self._state(device, batch, turn)
+            state = self.states.device(device, batch, turn)
             corrected, late = links.corrected(
                 state.link, reading.event.at, at, timed=reading.timed, stored=reading.stored
             )
@@ -145,7 +134,7 @@ class Hub:
                 facts = self._hear(reading, state, cause, batch, turn)
             if not beat:
                 if reading.timed and not late:
-                    held = self._state(device, batch, turn)
+                    held = self.states.device(device, batch, turn)
                     turn.devices[device.id] = DeviceState(links.advance(held.link, corrected, at), held.kind)
                 turn.ids.add(event_key)
                 turn.events.append(EventRow(event_key, device.id, _without_secret(event), reading.event.at, at, late))
@@ -165,9 +154,9 @@ class Hub:
             device,
             received_at=now,
             timed=reading.timed,
-            heartbeat_s=self._protocols[device.protocol].heartbeat_s,
+            heartbeat_s=self.states.protocols[device.protocol].heartbeat_s,
         )
-        self._keep(device, DeviceState(link, state.kind), batch, turn, quiet_at=now if not effects else None)
+        self.states.keep(device, DeviceState(link, state.kind), batch, turn, quiet_at=now if not effects else None)
         return self._perform(effects, cause._replace(late=False), batch, turn, salt=b"link")
 
     def fact(self, event: Event, device: Device, key: bytes, now: datetime, batch: Changes, turn: Changes) -> None:
@@ -195,8 +184,8 @@ class Hub:
         device = cause.device
         if isinstance(event, CommandAnswered):
             self.commands.answered(event, device, batch=batch, turn=turn)
-        kind = self._kinds[device.kind]
-        state = self._state(device, batch, turn)
+        kind = self.states.kinds[device.kind]
+        state = self.states.device(device, batch, turn)
         if cause.late:
             # A late fact moves nothing: decided from the initial state, only its dangers and its figures count.
             _, effects = kind.decide(kind.initial, event, device)
@@ -206,7 +195,7 @@ class Hub:
             return self._perform([e for e in effects if isinstance(e, _EVEN_LATE)], cause, batch, turn, salt=b"kind")
         after, effects = kind.decide(state.kind, event, device)
         if after is not state.kind:
-            self._keep(device, DeviceState(state.link, after), batch, turn)
+            self.states.keep(device, DeviceState(state.link, after), batch, turn)
         self.schedule.want(("kind", device.id), kind.deadline(after, device))
         if isinstance(event, _SENSORS):
             self.commands.sensed(event, device, batch=batch, turn=turn)
@@ -221,22 +210,15 @@ class Hub:
         self, policy: Policy, scope: str, event: Event, cause: Cause | None, batch: Changes, turn: Changes
     ) -> list[Event]:
         name = (policy.name, scope)
-        state = self._policy_state(name, batch, turn) or policy.initial
+        state = self.states.policy(name, batch, turn) or policy.initial
         limits = self._settings.policies
         after, effects = policy.decide(state, event, cause.device if cause else None, limits)
-        if after is not state and self._has_room(name, batch):
+        if after is not state and self.states.has_room(name, batch):
             turn.policies[name] = None if after == policy.initial else after
             self.schedule.want(("policy", *name), policy.deadline(after, limits))
         if cause is None:
             return self._perform_for_others(effects, event.at, name, batch, turn)
         return self._perform(effects, cause, batch, turn, salt=policy.name.encode())
-
-    def _has_room(self, name: tuple[str, str], batch: Changes) -> bool:
-        """Whoever invents plates must not fill the memory: then alerts are raised still, but nothing is remembered."""
-        if self._scopes[name[0]] + len(batch.policies) < SCOPES_AT_MOST or name in self._policy_states:
-            return True
-        metrics.IGNORED.labels("too many scopes of a policy").inc()
-        return False
 
     # -- deadlines --------------------------------------------------------------------------------------------------
 
@@ -262,7 +244,7 @@ class Hub:
         self.schedule.want(name, again and max(again, now + LOOK_AGAIN))
 
     def _tick_device(self, what: str, device: Device, event: Ticked, batch: Changes, turn: Changes) -> None:
-        state = self._state(device, batch, turn)
+        state = self.states.device(device, batch, turn)
         cause = Cause(
             device,
             event_id(event.at, what.encode(), device.id.encode(), event.at.isoformat().encode()),
@@ -270,15 +252,15 @@ class Hub:
             late=False,
         )
         if what == "link":
-            heartbeat_s = self._protocols[device.protocol].heartbeat_s
+            heartbeat_s = self.states.protocols[device.protocol].heartbeat_s
             after, effects = links.decide(
                 state.link, event, device, received_at=event.at, timed=False, heartbeat_s=heartbeat_s
             )
-            self._keep(device, DeviceState(after, state.kind), batch, turn)
+            self.states.keep(device, DeviceState(after, state.kind), batch, turn)
         else:
-            kind = self._kinds[device.kind]
+            kind = self.states.kinds[device.kind]
             after_kind, effects = kind.decide(state.kind, event, device)
-            self._keep(device, DeviceState(state.link, after_kind), batch, turn)
+            self.states.keep(device, DeviceState(state.link, after_kind), batch, turn)
         if effects:
             turn.events.append(EventRow(cause.id, device.id, event, event.at, event.at, late=False))
             turn.ids.add(cause.id)
@@ -289,17 +271,17 @@ class Hub:
         if what == "command":
             return self.commands.deadline(rest[0], batch, turn)
         if what == "policy":
-            state = self._policy_state((rest[0], rest[1]), batch, turn)
+            state = self.states.policy((rest[0], rest[1]), batch, turn)
             return self._policies[rest[0]].deadline(state, self._settings.policies) if state else None
         device = self._directory.device(rest[0])
-        if device is None or not self.knows(device):
+        if device is None or not self.states.knows(device):
             return None
-        if device.id not in self.devices and device.id not in batch.devices:
+        if device.id not in self.states.devices and device.id not in batch.devices:
             return None
-        state_of = self._state(device, batch, turn)
+        state_of = self.states.device(device, batch, turn)
         if what == "link":
-            return links.deadline(state_of.link, self._interval(device))
-        return self._kinds[device.kind].deadline(state_of.kind, device)
+            return links.deadline(state_of.link, self.states.interval(device))
+        return self.states.kinds[device.kind].deadline(state_of.kind, device)
 
     # -- effects ----------------------------------------------------------------------------------------------------
 
@@ -338,7 +320,7 @@ class Hub:
 
     def _command(self, effect: Command, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
         target = self._target(effect, cause)
-        if self._online(target, batch, turn) and effect.not_after > cause.now:
+        if self.states.online(target, batch, turn) and effect.not_after > cause.now:
             try:
                 command = replace(effect, device=target.id)
                 self.commands.send(command, cause.id.hex(), target, cause.now, turn, by="gateway")
@@ -396,9 +378,9 @@ class Hub:
         device = self._directory.device(action.command.device)
         if device is None:
             raise NotFoundError(f"there is no device {action.command.device}")
-        if not self.knows(device):
+        if not self.states.knows(device):
             raise RefusedError(f"{device.id}: its kind {device.kind} or protocol {device.protocol} is not installed")
-        if not self._online(device, batch, turn):
+        if not self.states.online(device, batch, turn):
             raise RefusedError(f"{device.id} is offline; a command is never queued: try again when it is back")
         if action.command.not_after <= now:
             raise RefusedError("not_after has passed already")
@@ -409,83 +391,7 @@ class Hub:
         except UnsupportedCommandError as error:
             raise RefusedError(f"{device.id} ({device.protocol}) cannot do this: {error}") from error
 
-    # -- states -----------------------------------------------------------------------------------------------------
-
-    def knows(self, device: Device) -> bool:
-        """Its kind and protocol are installed."""
-        return device.kind in self._kinds and device.protocol in self._protocols
-
-    def _state(self, device: Device, batch: Changes, turn: Changes) -> DeviceState:
-        initial = self._kinds[device.kind].initial
-        held = turn.devices.get(device.id) or batch.devices.get(device.id)
-        if held is None and device.id not in turn.forgotten and device.id not in batch.forgotten:
-            held = self.devices.get(device.id)
-        if held is None:
-            return DeviceState(Link(), initial)
-        # It may have been registered as another kind since.
-        return held if type(held.kind) is type(initial) else DeviceState(held.link, initial)
-
-    def _keep(
-        self, device: Device, state: DeviceState, batch: Changes, turn: Changes, *, quiet_at: datetime | None = None
-    ) -> None:
-        """Remember a state. `quiet_at`: only that the device was heard has changed, so the disk can wait a while."""
-        self.schedule.want(("link", device.id), links.deadline(state.link, self._interval(device)))
-        if quiet_at is not None and device.id not in turn.devices and device.id not in batch.devices:
-            before = self.devices.get(device.id)
-            if before is not None and before.link.online == state.link.online:
-                if quiet_at - self._saved.setdefault(device.id, quiet_at) < LINK_SAVED_EVERY:
-                    self.devices[device.id] = state
-                    return
-                self._saved[device.id] = quiet_at
-        turn.devices[device.id] = state
-
-    def _interval(self, device: Device) -> float:
-        return links.interval(device, self._protocols[device.protocol].heartbeat_s)
-
-    def _policy_state(self, name: tuple[str, str], batch: Changes, turn: Changes) -> Struct | None:
-        for changes in (turn, batch):
-            if name in changes.policies:
-                return changes.policies[name]
-        return self._policy_states.get(name)
-
-    def _online(self, device: Device, batch: Changes, turn: Changes) -> bool:
-        return bool(self._state(device, batch, turn).link.online)
-
-    def restore(self, devices: dict[str, DeviceState], policies: list[tuple[str, str, Struct]], now: datetime) -> None:
-        """Take up saved states. Who was online counts as heard now: our own absence is nobody's silence."""
-        for device_id, state in devices.items():
-            self.devices[device_id] = DeviceState(links.resumed(state.link, now), state.kind)
-            self._look_at(device_id, now)
-        for policy, scope, held in policies:
-            self._policy_states[policy, scope] = held
-            self._scopes[policy] += 1
-            self.schedule.want(("policy", policy, scope), now)
-
-    def _look_at(self, device_id: str, now: datetime) -> None:
-        self._as_registered[device_id] = self._directory.device(device_id)
-        self.schedule.want(("link", device_id), now)
-        self.schedule.want(("kind", device_id), now)
-
-    def look_at_all(self, now: datetime) -> None:
-        """Our clock was set, so that every deadline has to be found anew."""
-        for device_id in self.devices:
-            self._look_at(device_id, now)
-
-    def registered(self, now: datetime, turn: Changes) -> None:
-        """Devices were added, changed or removed: forget who is gone, and look at the deadlines of who has changed."""
-        for device_id in self.devices:
-            device = self._directory.device(device_id)
-            if device is None:
-                turn.forgotten.add(device_id)
-            elif device is not self._as_registered.get(device_id):
-                self._look_at(device_id, now)
-        for (policy, scope), state in self._policy_states.items() if turn.forgotten else ():
-            if isinstance(state, outage.Outage):
-                left = state
-                for device_id in turn.forgotten:
-                    left = outage.without(left, device_id)
-                if left is not state:
-                    turn.policies[policy, scope] = left
+    # -- from outside --------------------------------------------------------------------------------------------------
 
     def broker(self, *, reachable: bool, now: datetime, batch: Changes, turn: Changes) -> None:
         """The broker went or came back: one alert instead of one for each device, whose silence then means nothing."""
@@ -497,24 +403,9 @@ class Hub:
             effect = RaiseAlert(code="broker_offline", at=now)
             self.alerts.raise_(effect, here, key, now, late=False, batch=batch, turn=turn)
 
-    def grace(self, now: datetime) -> None:
-        """The broker was away: silence until now was not the devices'."""
-        for device_id, state in self.devices.items():
-            self.devices[device_id] = DeviceState(links.resumed(state.link, now), state.kind)
-
     def adopt(self, batch: Changes, now: datetime) -> None:
         """The batch is safe: what it changed is the truth now."""
-        for device_id in batch.forgotten:
-            for held_of in (self.devices, self._saved, self._as_registered):
-                held_of.pop(device_id, None)
-        self.devices.update(batch.devices)
-        for name, held in batch.policies.items():
-            if held is None:
-                self._scopes[name[0]] -= self._policy_states.pop(name, None) is not None
-                self.schedule.forget(("policy", *name))
-            else:
-                self._scopes[name[0]] += name not in self._policy_states
-                self._policy_states[name] = held
+        self.states.adopt(batch)
         self.commands.adopt(batch)
         self.alerts.adopt(batch, now)
 

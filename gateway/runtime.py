@@ -92,7 +92,7 @@ class Gateway:
         hub = Hub(kinds=kinds, protocols=protocols, directory=self.directory, settings=settings, alerts=alerts)
         known = [(d.id, kinds[d.kind]) for d in self.directory.devices() if d.kind in kinds]
         shapes = {policy.name: type(policy.initial) for policy in POLICIES}
-        hub.restore(journal.device_states(known), journal.policy_states(shapes), datetime.now(UTC))
+        hub.states.restore(journal.device_states(known), journal.policy_states(shapes), datetime.now(UTC))
         for record in journal.unfinished_commands():
             hub.commands.take_up(record)
         engine = Engine(
@@ -162,7 +162,7 @@ class Gateway:
 
     def online(self, device: str) -> bool | None:
         """Whether a device is there; None until it is first heard."""
-        state = self._hub.devices.get(device)
+        state = self._hub.states.devices.get(device)
         return state.link.online if state else None
 
     @property
@@ -172,7 +172,7 @@ class Gateway:
 
     def last_seen(self, device: str) -> datetime | None:
         """When a device was last heard."""
-        state = self._hub.devices.get(device)
+        state = self._hub.states.devices.get(device)
         return state.link.last_seen if state else None
 
     def health(self) -> Health:
@@ -195,8 +195,8 @@ class Gateway:
         except sqlite3.Error as error:
             problems.append(f"the database cannot be read: {error}")
         details = {
-            "devices": len(self._hub.devices),
-            "devices_online": sum(1 for state in list(self._hub.devices.values()) if state.link.online),
+            "devices": len(self._hub.states.devices),
+            "devices_online": sum(1 for state in list(self._hub.states.devices.values()) if state.link.online),
             "alerts_open": alerts_open,
             "broker_epoch": self._mqtt.epoch,
             "vision_workers": self.settings.faces.workers,

@@ -6,7 +6,7 @@ say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
 
 python_bin() {
     local candidate
-    for candidate in python3.11 python3.12 python3; do
+    for candidate in .venv/bin/python python3.11 python3.12 python3; do
         if command -v "$candidate" >/dev/null 2>&1 &&
             "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null; then
             command -v "$candidate"

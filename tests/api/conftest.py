@@ -132,11 +132,11 @@ class Estate:
         return Health(ok=not self.problems, problems=self.problems, details={})
 
     def online(self, device_id: str) -> bool | None:
-        state = self.hub.devices.get(device_id)
+        state = self.hub.states.devices.get(device_id)
         return state.link.online if state else None
 
     def last_seen(self, device_id: str) -> datetime | None:
-        state = self.hub.devices.get(device_id)
+        state = self.hub.states.devices.get(device_id)
         return state.link.last_seen if state else None
 
     # -- what devices do in the tests ---------------------------------------------

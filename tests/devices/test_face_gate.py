@@ -109,7 +109,9 @@ def test_a_card_is_checked_and_an_allowed_one_opens_once() -> None:
 
 
 def test_a_refused_card_is_reported_with_its_reason() -> None:
-    answer = CredentialChecked(at=at(0), presented_at=at(0), method=Method.PIN, allowed=False, reason=DenyReason.INVALID_PIN)
+    answer = CredentialChecked(
+        at=at(0), presented_at=at(0), method=Method.PIN, allowed=False, reason=DenyReason.INVALID_PIN
+    )
     (report,) = gate().say(answer)
     assert report.event == AccessDenied(at=at(0), method=Method.PIN, reason=DenyReason.INVALID_PIN)
 

@@ -86,7 +86,7 @@ class Shell:
             alerts=AlertBook(self.journal.open_alerts(), self.journal.alert, self.journal.open_alert),
         )
         shapes = {policy.name: type(policy.initial) for policy in POLICIES}
-        self.hub.restore(
+        self.hub.states.restore(
             self.journal.device_states([(d.id, kinds[d.kind]) for d in self.directory.devices() if d.kind in kinds]),
             self.journal.policy_states(shapes),
             now,

@@ -43,7 +43,7 @@ def test_nothing_is_acknowledged_decided_or_sent_when_the_commit_fails(shell: Sh
         shell.take(card)
     assert shell.wire.acked == []
     assert shell.wire.published == []
-    assert GATE.id not in shell.hub.devices
+    assert GATE.id not in shell.hub.states.devices
     blocker.execute("ROLLBACK")
     shell.take(card)
     assert shell.events().count("credential_presented") == 1
@@ -80,9 +80,9 @@ def test_one_open_alert_for_two_messages_of_one_batch(shell: Shell) -> None:
 
 def test_a_late_fact_is_kept_and_moves_nothing(shell: Shell) -> None:
     shell.say(GATE, "door_changed", open=False)
-    before = shell.hub.devices[GATE.id].kind
+    before = shell.hub.states.devices[GATE.id].kind
     shell.say(GATE, "door_changed", open=True, at=START - timedelta(seconds=30))
-    assert shell.hub.devices[GATE.id].kind == before
+    assert shell.hub.states.devices[GATE.id].kind == before
     assert shell.rows("SELECT late FROM events WHERE type='door_changed' ORDER BY seq") == [(0,), (1,)]
 
 

@@ -49,7 +49,10 @@ def give_the_lamp_a_kind_with_a_bug(shell: Shell) -> None:
     def decide(state: Any, event: Event, _device: Device) -> tuple[Any, list[Effect]]:
         return state, [RecordPoint(metric="bent_w", value=float("nan"), at=event.at)]
 
-    shell.hub._kinds = {**shell.hub._kinds, "light": replace(shell.hub._kinds["light"], decide=decide)}
+    shell.hub.states.kinds = {
+        **shell.hub.states.kinds,
+        "light": replace(shell.hub.states.kinds["light"], decide=decide),
+    }
 
 
 def bring_online(shell: Shell) -> None:
@@ -141,17 +144,17 @@ def test_a_device_registered_as_another_kind_starts_anew_and_is_heard(shell: She
     shell.say(GATE, "lamp_measured", level_pct=1)
     shell.pass_time(120)
     assert shell.engine.bugs == bugs
-    assert isinstance(shell.hub.devices[GATE.id].kind, type(shell.hub._kinds["light"].initial))
+    assert isinstance(shell.hub.states.devices[GATE.id].kind, type(shell.hub.states.kinds["light"].initial))
     again = Shell(tmp_path, devices=())
-    assert isinstance(again.hub.devices[GATE.id].kind, type(again.hub._kinds["light"].initial))
+    assert isinstance(again.hub.states.devices[GATE.id].kind, type(again.hub.states.kinds["light"].initial))
     again.close()
 
 
 def test_a_state_of_another_kind_is_not_taken_up_after_a_restart(shell: Shell, tmp_path: Path) -> None:
     shell.say(GATE, "door_changed", open=True)
     again = Shell(tmp_path, devices=(replace(GATE, kind="barrier"),))
-    assert again.hub.devices[GATE.id].kind == again.hub._kinds["barrier"].initial
-    assert again.hub.devices[GATE.id].link.last_seen is not None
+    assert again.hub.states.devices[GATE.id].kind == again.hub.states.kinds["barrier"].initial
+    assert again.hub.states.devices[GATE.id].link.last_seen is not None
     again.close()
 
 
@@ -168,12 +171,12 @@ def test_a_saved_state_of_an_older_shape_does_not_stop_the_start(shell: Shell, t
     again.close()
 
 
-@pytest.mark.parametrize("missing", ["_kinds", "_protocols"])
+@pytest.mark.parametrize("missing", ["kinds", "protocols"])
 def test_devices_of_a_plug_in_that_is_gone_are_set_aside_and_the_others_work(shell: Shell, missing: str) -> None:
     bring_online(shell)
-    name = "light" if missing == "_kinds" else "native"
-    without = {key: value for key, value in getattr(shell.hub, missing).items() if key != name}
-    setattr(shell.hub, missing, without)
+    name = "light" if missing == "kinds" else "native"
+    without = {key: value for key, value in getattr(shell.hub.states, missing).items() if key != name}
+    setattr(shell.hub.states, missing, without)
     shell.say(LAMP, "lamp_measured", level_pct=1)
     shell.pass_time(3600)
     with pytest.raises(RefusedError, match="not installed"):
@@ -191,7 +194,7 @@ def test_a_device_removed_and_registered_again_is_a_stranger(shell: Shell) -> No
     shell.ask(ReloadDirectory(by="desk"))
     with pytest.raises(RefusedError, match="offline"):
         shell.ask(SendCommand(by="desk", command=OpenPassage(not_after=shell.now.replace(year=2027), device=GATE.id)))
-    known = [s.known for s in shell.hub._policy_states.values() if isinstance(s, Outage)]
+    known = [s.known for s in shell.hub.states.policies.values() if isinstance(s, Outage)]
     assert [set(devices) for devices in known] == [{LAMP.id}]
 
 
@@ -284,8 +287,8 @@ def test_a_deadline_that_must_wait_for_the_broker_does_not_keep_the_engine_busy(
 
 
 def test_a_deadline_of_a_kind_that_does_not_pass_is_looked_at_once_a_second(shell: Shell) -> None:
-    stuck = replace(shell.hub._kinds["light"], deadline=lambda _state, _device: START)
-    shell.hub._kinds = {**shell.hub._kinds, "light": stuck}
+    stuck = replace(shell.hub.states.kinds["light"], deadline=lambda _state, _device: START)
+    shell.hub.states.kinds = {**shell.hub.states.kinds, "light": stuck}
     shell.say(LAMP, "lamp_measured", level_pct=1)
     shell.pass_time(10)
     assert shell.hub.schedule.next() == shell.now + timedelta(seconds=1)
@@ -297,10 +300,10 @@ def test_a_clock_set_forward_makes_nobody_silent(shell: Shell) -> None:
     shell.engine._set_clocks()
     shell.pass_time(4)
     assert shell.alerts() == []
-    assert all(state.link.online for state in shell.hub.devices.values())
+    assert all(state.link.online for state in shell.hub.states.devices.values())
     for _ in range(10):
         shell.pass_time(20)
-    assert not any(state.link.online for state in shell.hub.devices.values())
+    assert not any(state.link.online for state in shell.hub.states.devices.values())
 
 
 def test_a_clock_set_back_does_not_hide_who_falls_silent(shell: Shell) -> None:
@@ -309,7 +312,7 @@ def test_a_clock_set_back_does_not_hide_who_falls_silent(shell: Shell) -> None:
     shell.engine._set_clocks()
     for _ in range(10):
         shell.pass_time(20)
-    assert not any(state.link.online for state in shell.hub.devices.values())
+    assert not any(state.link.online for state in shell.hub.states.devices.values())
 
 
 def test_a_clock_set_back_makes_no_news_late(shell: Shell) -> None:
@@ -407,10 +410,10 @@ def test_a_policy_forgets_its_deadline_with_its_state(shell: Shell) -> None:
 
 
 def test_invented_plates_do_not_fill_the_memory(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.hub.SCOPES_AT_MOST", 2)
+    monkeypatch.setattr("gateway.states.SCOPES_AT_MOST", 2)
     for n in range(5):
         shell.say(BARRIER, "vehicle_passed", plate=f"川A1234{n}", direction="in", record=f"i{n}")
-    stays = [name for name in shell.hub._policy_states if name[0] == "vehicle_overstay"]
+    stays = [name for name in shell.hub.states.policies if name[0] == "vehicle_overstay"]
     assert len(stays) == 2
     assert len(shell.rows("SELECT name FROM states WHERE name LIKE 'policy:vehicle_overstay:%'")) == 2
 
