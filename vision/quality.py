@@ -50,7 +50,8 @@ class FacePolicy(Struct, frozen=True, kw_only=True):
     max_turn: float = float("inf")
 
 
-GATE = FacePolicy(min_px=32, dominance=2.0)
+GATE = FacePolicy(min_px=24, dominance=2.0)
+"""Labelled photographs shrunk until their faces have 24 px are still told apart without an error (EER 0)."""
 ENROL = FacePolicy(min_px=80, dominance=float("inf"), min_sharpness=40.0, min_brightness=45.0, max_turn=0.3)
 
 

@@ -3,6 +3,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +12,9 @@ from typer.testing import CliRunner, Result
 
 from tests.vision import drawn
 from vision import commands
-from vision.evaluate import _equal_error_rate
+from vision.calibration import Calibration, operating_point
+from vision.detectors import choose
+from vision.evaluate import equal_error_rate
 from vision.evaluate_plates import edit_distance
 from vision.labels import LabelsError, read_labels
 
@@ -45,10 +48,67 @@ def test_faces_are_measured_and_the_last_line_is_the_figures(tmp_path: Path) -> 
     assert result.exit_code == 0, result.output
     figures = json.loads(result.stdout.splitlines()[-1])
     assert figures.pop("ms_p50") > 0
+    degraded = figures.pop("degraded")
     assert figures == {
         "images": 5, "detected": 4, "genuine": 2, "impostor": 4, "rank1": 0.8, "eer": 0.0,
-        "threshold": 0.45, "far": 0.0, "frr": 0.0,
+        "threshold": 0.45, "far": 0.0, "frr": 0.0, "engine": choose("auto"), "open_set": {},
     }  # fmt: skip
+    assert list(degraded) == ["dark", "small", "noisy", "jpeg45"]
+    assert [one["detected"] for one in degraded.values()] == [4] * 4
+    assert [one["impostor"] for one in degraded.values()] == [8] * 4
+
+
+def test_a_report_shows_curves_and_pictures_and_loads_nothing(tmp_path: Path) -> None:
+    images = {
+        f"{seed}-{turn}.jpg": (f"<b>person-{seed}", drawn.jpeg(drawn.face(seed, turn=turn)))
+        for seed in (1, 4)
+        for turn in (0, 1)
+    }
+    page = tmp_path / "faces.html"
+    arguments = ["evaluate", str(labelled(tmp_path, "person", images)), "--clean", "--html", str(page)]
+    result = CliRunner().invoke(commands.faces, arguments)
+    assert result.exit_code == 0, result.output
+    text = page.read_text(encoding="utf-8")
+    assert text.count('src="data:image/jpeg;base64,') == 2 * (2 + 4)
+    assert "<b>person" not in text.split("<h2>One person", 1)[1]
+    assert "<script src" not in text
+    assert json.loads(result.stdout.splitlines()[-1])["degraded"] == {}
+
+
+def test_labelled_faces_are_calibrated_and_the_calibration_kept(tmp_path: Path) -> None:
+    images = {
+        f"{seed}-{turn}.jpg": (f"person-{seed}", drawn.jpeg(drawn.face(seed, turn=turn)))
+        for seed in range(1, 9)
+        for turn in (0, 1)
+    }
+    kept = tmp_path / "calibration.json"
+    labels = str(labelled(tmp_path, "person", images))
+    result = CliRunner().invoke(
+        commands.faces, ["calibrate", labels, "--far", "0.2", "--gallery", "1", "--out", str(kept)]
+    )
+    # Drawn people are nearer to each other than real ones, so what real ones need cannot be had.
+    refused = CliRunner().invoke(commands.faces, ["calibrate", labels, "--far", "1e-9"])
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout.splitlines()[-1])
+    assert (figures["images"], figures["calibration"]["impostor_pairs"]) == (16, 112)
+    held = msgspec.json.decode(kept.read_bytes(), type=Calibration)
+    assert operating_point(held, far=0.2, gallery=1).threshold == figures["point"]["threshold"]
+    assert figures["false_accepts_per_day"] <= 0.2 * figures["strangers_per_day"] + 1e-9
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "search a building instead of the estate" in refused.stderr
+
+
+def test_too_few_people_to_calibrate_with_are_a_message(tmp_path: Path) -> None:
+    labels = labelled(tmp_path, "person", {"a.jpg": ("ann", drawn.jpeg(drawn.face(1)))})
+    result = CliRunner().invoke(commands.faces, ["calibrate", str(labels)])
+    assert result.exit_code == 1
+    assert "too few" in result.stderr
+
+
+def test_an_engine_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    result = CliRunner().invoke(commands.faces, ["evaluate", "labels.csv", "--engine", "crystal-ball"])
+    assert result.exit_code == 2
+    assert "no face engine crystal-ball" in result.stderr
 
 
 def test_plates_are_measured_and_the_last_line_is_the_figures(tmp_path: Path) -> None:
@@ -105,4 +165,4 @@ def test_edit_distance_is_a_distance(a: str, b: str, c: str) -> None:
 def test_the_equal_error_rate_is_where_both_errors_meet(
     genuine: list[float], impostor: list[float], rate: float | None
 ) -> None:
-    assert _equal_error_rate(np.array(genuine), np.array(impostor)) == rate
+    assert equal_error_rate(np.array(genuine), np.array(impostor)) == rate
