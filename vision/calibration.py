@@ -33,6 +33,8 @@ FLOOR = 0.2
 """Below this even two photographs of one sitting differ, L2: a wish that needs less cannot be met."""
 FEWEST_PAIRS = 100
 """Impostor pairs below which there is nothing to fit."""
+FLATTEST = 1e-4
+"""A spread, L2 to the power of 2/3, below which distances are no measurements."""
 TAIL = 0.25
 """The fit is to this part of the impostor pairs, the nearest."""
 CUBE_ROOT = 2 / 3
@@ -61,7 +63,8 @@ class Calibration(Struct, frozen=True, kw_only=True):
 
     def false_accept(self, threshold: float) -> float:
         """Expected part of impostor pairs nearer than `threshold`."""
-        return NormalDist(self.mean, self.sd).cdf(max(0.0, threshold) ** CUBE_ROOT)
+        deviate = (max(0.0, threshold) ** CUBE_ROOT - self.mean) / self.sd
+        return 0.5 * math.erfc(-deviate / math.sqrt(2))  # NormalDist.cdf loses its digits below 1e-10
 
     def false_reject(self, threshold: float) -> float | None:
         """Part of the genuine pairs measured that are not nearer; None when none were."""
@@ -93,7 +96,7 @@ def fit(genuine: Floats, impostor: Floats, *, people: int, detector: str = "") -
     places = (np.arange(len(nearest)) + 0.5) / len(impostor)
     deviates = np.array([_STANDARD.inv_cdf(float(place)) for place in places])
     slope, mean = (float(value) for value in np.polyfit(deviates, nearest**CUBE_ROOT, 1))
-    if not slope > 0:
+    if not slope > FLATTEST:
         raise CalibrationError("the pairs of two people are all equally far apart; these are no distances of faces")
     pairs_of_people = max(1, people * (people - 1) // 2)
     return Calibration(
