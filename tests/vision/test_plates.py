@@ -1,6 +1,7 @@
 import csv
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -57,3 +58,51 @@ def test_most_plates_in_the_street_are_read(engine: PlateEngine) -> None:
         rows = list(csv.DictReader(lines))[:20]
     looks = [(row["plate"], engine.look((SHARED / row["file"]).read_bytes())) for row in rows]
     assert sum(isinstance(look, PlateFound) and look.reading.plate == truth for truth, look in looks) >= 17
+
+
+def forces_plate(rows: tuple[str, ...], height: int) -> np.ndarray:
+    """A van's back with a white plate of the forces, in one row or two: Latin characters, so drawable by anybody."""
+    scene = np.full((480, 640, 3), (92, 96, 90), np.uint8)
+    cv2.rectangle(scene, (100, 60), (540, 440), (60, 110, 60), -1)
+    cv2.rectangle(scene, (220, 260), (420, 260 + height), (245, 245, 245), -1)
+    cv2.rectangle(scene, (223, 263), (417, 257 + height), (20, 20, 20), 2)
+    for number, text in enumerate(rows):
+        tall = (height - 24) / len(rows) * (1.0 if len(rows) == 1 else (0.7, 1.15)[number])
+        size = tall / 24
+        (wide, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 4)
+        base = 260 + height - 14 if number == len(rows) - 1 else 260 + 12 + round(tall * 0.85)
+        cv2.putText(scene, text, (320 - wide // 2, base), cv2.FONT_HERSHEY_SIMPLEX, size, (15, 15, 15), 4, cv2.LINE_AA)
+    return scene
+
+
+@pytest.mark.models
+def test_two_rows_are_read_as_one_plate(engine: PlateEngine) -> None:
+    look = engine.look(drawn.png(forces_plate(("VA", "12345"), 100)))
+    assert isinstance(look, PlateFound | PlateUnsure)
+    assert (look.reading.plate, look.reading.grammar, look.reading.rows) == ("VA12345", "military", 2)
+
+
+@pytest.mark.models
+def test_an_image_that_is_all_plate_is_read_from_edge_to_edge(engine: PlateEngine) -> None:
+    whole = forces_plate(("VA12345",), 60)[256:324, 216:424]
+    look = engine.look(drawn.png(whole))
+    assert isinstance(look, PlateFound | PlateUnsure)
+    assert (look.reading.plate, look.reading.valid) == ("VA12345", True)
+
+
+@pytest.mark.models
+def test_every_plate_in_the_image_is_told(engine: PlateEngine) -> None:
+    two = np.hstack([forces_plate(("VA12345",), 64), forces_plate(("KB67890",), 64)])
+    look = engine.look(drawn.png(two))
+    assert isinstance(look, PlateFound | PlateUnsure)
+    assert {r.plate for r in (look.reading, *look.others)} == {"VA12345", "KB67890"}
+
+
+@pytest.mark.models
+@pytest.mark.shared
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no labelled plates beside the checkout")
+def test_plates_cut_out_by_the_camera_are_read(engine: PlateEngine) -> None:
+    with (SHARED / "crops.csv").open(encoding="utf-8-sig", newline="") as lines:
+        rows = list(csv.DictReader(lines))[:20]
+    looks = [(row["plate"], engine.look((SHARED / row["file"]).read_bytes())) for row in rows]
+    assert sum(isinstance(look, PlateFound) and look.reading.plate == truth for truth, look in looks) >= 19
