@@ -105,10 +105,11 @@ class Directory:
                     "INSERT OR REPLACE INTO devices VALUES(?, ?, ?, ?)",
                     (device.id, device.protocol, device.address, msgspec.json.encode(device)),
                 )
-            if known:
-                self._addresses.pop((known.protocol, known.address), None)
             self._devices[device.id] = device
             self._addresses[(device.protocol, device.address)] = device
+            # An address that stays is never missing in between: the engine would take its messages for a stranger's.
+            if known and (known.protocol, known.address) != (device.protocol, device.address):
+                self._addresses.pop((known.protocol, known.address), None)
         return known is None
 
     def remove_device(self, device_id: str) -> None:

@@ -453,3 +453,23 @@ def test_alerts_that_nobody_disposes_of_leave_the_memory_and_are_found_again(she
     shell.say(GATE, "door_changed", open=True)
     shell.pass_time(60)
     assert shell.rows("SELECT id, condition FROM alerts WHERE type='door_held_open'") == [(held, "active")]
+
+
+class Watched(dict[Any, Any]):
+    """Tells which keys were ever taken out."""
+
+    def __init__(self, held: dict[Any, Any]) -> None:
+        super().__init__(held)
+        self.missed: list[Any] = []
+
+    def pop(self, key: Any, default: Any = None) -> Any:
+        self.missed.append(key)
+        return super().pop(key, default)
+
+
+def test_a_device_that_is_changed_is_never_a_stranger_meanwhile(shell: Shell) -> None:
+    watched = shell.directory._addresses = Watched(shell.directory._addresses)
+    shell.directory.put_device(replace(GATE, name="Gate 1"))
+    assert watched.missed == []
+    shell.directory.put_device(replace(GATE, address="G2"))
+    assert watched.missed == [("native", "G1")]
