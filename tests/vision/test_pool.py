@@ -13,7 +13,7 @@ import pytest
 
 from tests.vision import drawn
 from vision.pool import BUSY, CLOSED, CRASHED, TIMED_OUT, Pool
-from vision.types import NoPlate, PlateUnsure, Unreadable
+from vision.types import FaceFound, NoPlate, PlateUnsure, Unreadable
 
 pytestmark = pytest.mark.models
 PLATE = drawn.jpeg(drawn.letters_plate("AB1234"))
@@ -123,6 +123,18 @@ def test_the_largest_image_allowed_fits_the_memory_limit() -> None:
     with Pool(1, warm=("face",)) as pool:
         assert pool.submit("plate", data, deadline_s=LONG_S).result() == NoPlate()
         assert pool.stats().crashes == 0
+
+
+def test_a_worker_looks_for_faces_with_the_engine_asked_for_and_survives_hostile_ones(tmp_path: Path) -> None:
+    with Pool(1, warm=("face",), face_engine="hog") as pool:
+        for name, data in drawn.hostile().items():
+            assert isinstance(pool.submit("face", data, deadline_s=LONG_S).result(), Unreadable), name
+        face = drawn.jpeg(drawn.face(4))
+        assert isinstance(pool.submit("face", face, deadline_s=LONG_S).result(), FaceFound)
+        assert isinstance(pool.submit("enrol", face, deadline_s=LONG_S).result(), FaceFound)
+        assert (pool.stats().crashes, pool.stats().starts) == (0, 1)
+    with Pool(1, face_engine="yunet", yunet=tmp_path / "missing.onnx") as pool:
+        assert pool.submit("face", face, deadline_s=LONG_S).result() == CRASHED
 
 
 def test_workers_die_with_a_gateway_that_was_killed() -> None:
