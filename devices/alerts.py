@@ -450,6 +450,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "设备消息泛滥",
             "Restart the device; check its settings.",
             "重启设备并检查配置。",
+            latch=True,
             service="device.flood",
         ),
     )

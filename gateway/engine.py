@@ -42,7 +42,7 @@ from gateway.hub import Hub
 from gateway.inbox import CommandUnsent, Inbox, Item, VisionAnswer
 from gateway.journal import CommitError, Journal
 from gateway.mqtt import Message, Mqtt
-from gateway.reader import Read, Reader
+from gateway.reader import FLOOD, Read, Reader
 from gateway.schedule import ClockWatch, Name
 from gateway.settings import Settings
 from gateway.sight import face_seen, plate_seen
@@ -356,6 +356,8 @@ class Engine:
                 reads.append(read)
             elif read is not None:
                 self._set_aside(message, read.device.id, batch, "its kind or protocol is not installed")
+        for device in {held.address for held in batch.quarantined if held.reason == FLOOD}:
+            self._isolated(batch, partial(self._hub.flooding, device, messages[-1].received_at, batch), "flood")
         seen = self._journal.seen([key for read in reads for key in read.ids])
         for read in reads:
             if not self._isolated(batch, partial(self._hub.message, read, seen, batch), "message"):

@@ -393,6 +393,14 @@ class Hub:
 
     # -- from outside --------------------------------------------------------------------------------------------------
 
+    def flooding(self, device_id: str, now: datetime, batch: Changes, turn: Changes) -> None:
+        """A device sends more than anybody could mean: what is too much is set aside, and somebody is told."""
+        device = self._directory.device(device_id)
+        if device is not None:
+            effect = RaiseAlert(code="device_flooding", at=now)
+            key = event_id(now, b"flood", device_id.encode())
+            self.alerts.raise_(effect, device, key, now, late=False, batch=batch, turn=turn)
+
     def broker(self, *, reachable: bool, now: datetime, batch: Changes, turn: Changes) -> None:
         """The broker went or came back: one alert instead of one for each device, whose silence then means nothing."""
         here = Device(id="gateway", kind="", protocol="", address="", community=self._settings.community)

@@ -26,6 +26,9 @@ log = structlog.get_logger()
 QUARANTINE_BYTES = 64 * 1024
 """So much of a quarantined message is kept, sealed."""
 PRUNE_ROWS = 5_000
+_OLD_EVENTS = "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?) AND received_at < ?"
+_OLD_CHANGES = """DELETE FROM alert_changes WHERE seq IN (SELECT seq FROM alert_changes ORDER BY seq LIMIT ?) AND at < ?
+  AND NOT EXISTS (SELECT 1 FROM alerts WHERE alerts.id = alert_changes.alert AND alerts.open = 1)"""
 
 _json = msgspec.json.Encoder()
 _question = msgspec.json.Decoder(IdentifyFace | ReadPlate)
@@ -214,13 +217,17 @@ class Journal:
         """
         events = us(now - timedelta(days=self._retention.events_days))
         quarantine = us(now - timedelta(days=self._retention.quarantine_days))
+        alerts = us(now - timedelta(days=self._retention.alerts_days))
         try:
-            return (
-                self._db.execute(
-                    "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?) AND received_at < ?",
-                    (PRUNE_ROWS, events),
-                ).rowcount
-                + self._db.execute("DELETE FROM quarantine WHERE at < ?", (quarantine,)).rowcount
+            return sum(
+                self._db.execute(statement, values).rowcount
+                for statement, values in (
+                    (_OLD_EVENTS, (PRUNE_ROWS, events)),
+                    ("DELETE FROM quarantine WHERE at < ?", (quarantine,)),
+                    (_OLD_CHANGES, (PRUNE_ROWS, alerts)),
+                    ("DELETE FROM alerts WHERE open=0 AND raised_at < ?", (alerts,)),
+                    ("DELETE FROM commands WHERE status NOT IN ('sent', 'accepted') AND requested_at < ?", (alerts,)),
+                )
             )
         except sqlite3.Error as error:
             raise CommitError(f"the database cannot be written: {error}") from error

@@ -26,6 +26,8 @@ log = structlog.get_logger()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _MS_MASK = (1 << 48) - 1
+FLOOD = "flood"
+"""Why a message of a device that sends too many at once is set aside."""
 ROUTES_KEPT = 20_000
 ROUTE_LENGTH = 256
 """A longer topic is looked up each time, so that invented ones do not fill the memory."""
@@ -124,7 +126,7 @@ class Reader:
         if decoded.ignored:
             metrics.IGNORED.labels(decoded.ignored).inc()
         elif self._floods(device.id, message.received_at.timestamp()):
-            raise _UnusableError(device.id, "flood")
+            raise _UnusableError(device.id, FLOOD)
         self._counters[protocol.name].inc()
         ids = tuple(self._identify(device, reading, n, message) for n, reading in enumerate(decoded.readings))
         return Read(message, device, protocol, decoded, ids)

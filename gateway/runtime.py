@@ -299,6 +299,9 @@ def serve(settings: Settings, app_factory: Callable[[Gateway], Any]) -> int:
         sys.stdout.flush()
         while not stop.wait(0.5):
             gateway.watch()
+            if not gateway.engine.alive:
+                log.error("engine_dead")
+                return 1
     finally:
         app.state.feed.close()
         server.should_exit = True

@@ -55,9 +55,10 @@ class Faces(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Retention(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long things are kept, in days."""
+    """How long things are kept, in days. `alerts_days`: closed alerts with their history, and finished commands."""
 
     events_days: Annotated[float, Meta(gt=0)] = 90
+    alerts_days: Annotated[float, Meta(gt=0)] = 365
     evidence_days: Annotated[float, Meta(gt=0)] = 30
     points_days: Annotated[float, Meta(gt=0)] = 30
     quarantine_days: Annotated[float, Meta(gt=0)] = 14

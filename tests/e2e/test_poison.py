@@ -194,7 +194,7 @@ def test_a_command_forged_by_a_device_reaches_nobody_and_the_operator_is_told(
     victim = NativeDevice(gateway.broker, "victim")
     eventually(lambda: gateway.get("/v1/devices/victim")["online"])
     villain.say("linli/v1/victim/command", {"id": "forged", "command": {"type": "open_passage"}}, retain=True)
-    eventually(lambda: "forbidden publishes" in str(gateway.api.get("/health").json()["problems"]))
+    eventually(lambda: "refused devices what they may not do" in str(gateway.api.get("/health").json()["problems"]))
     asked = gateway.api.post("/v1/devices/victim/commands", json={"type": "open_passage"}).json()["id"]
     assert victim.command()["id"] == asked, "the forged command came through"
     victim.answer(asked, "failed")

@@ -261,4 +261,5 @@ def test_a_flooding_device_is_throttled_alone(tmp_path: Path) -> None:
     )
     assert shell.rows("SELECT count(*), max(reason) FROM quarantine") == [(15, "flood")]
     assert "lamp_measured" in shell.events()
+    assert ("device_flooding", "active", 1) in shell.alerts()
     shell.close()
