@@ -20,7 +20,7 @@ from api.views import change_view
 
 HEARTBEAT_S = 10.0
 PAGE = 200
-READ_EVERY_S = 0.05
+READ_EVERY_S = 0.02
 """The database is read at most this often per client."""
 DEVICES_EVERY_S = 1.0
 """Devices are compared at most this often per client."""

@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 SCHEMA_VERSION = 1
+EXPORTED = "influx"
+"""The cursor of the telemetry server: the last point it has."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
 
@@ -168,6 +170,11 @@ class Store:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+
+    def cursor(self, name: str) -> int:
+        """How far the reader of this name has come; 0 before it began."""
+        row = self.reader.execute("SELECT seq FROM cursors WHERE name=?", (name,)).fetchone()
+        return int(row["seq"]) if row else 0
 
     def close(self) -> None:
         """Close every connection this store opened for a thread."""

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.influx import lines
 from gateway.settings import Influx, Settings
 from gateway.store import Store, us
-from gateway.telemetry import Telemetry, lines
+from gateway.telemetry import Telemetry
 
 NOW = datetime(2024, 5, 1, 8, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
