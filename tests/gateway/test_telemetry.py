@@ -150,7 +150,7 @@ def test_everything_reaches_a_server_that_refuses_at_first(store: Store, server:
     telemetry.stop()
     assert [server.asked.get() for _ in range(4)] == [503, 500, 429, 204]
     assert len(server.taken) == len(set(server.taken)) == 10
-    assert telemetry._cursor("influx") == 10
+    assert store.cursor("influx") == 10
 
 
 def test_one_point_the_server_will_never_take_holds_up_no_other(store: Store, server: Server) -> None:
@@ -162,7 +162,7 @@ def test_one_point_the_server_will_never_take_holds_up_no_other(store: Store, se
     assert server.enough.wait(30)
     telemetry.stop()
     assert sorted(line.split(",")[1] for line in server.taken) == ["device=a", "device=b", "device=c", "device=d"]
-    assert telemetry._cursor("influx") == 5
+    assert store.cursor("influx") == 5
 
 
 def test_the_next_process_goes_on_where_the_last_one_stopped(store: Store, server: Server) -> None:
