@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -55,3 +56,33 @@ def start(
     from benchmarks.start import run  # noqa: PLC0415 - as above
 
     _print(run(rounds, devices))
+
+
+@bench.command()
+def faces(
+    folder: Annotated[Path | None, typer.Option(help="JPEG photographs of one face each; else drawn faces.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds over all images.")] = 3,
+) -> None:
+    """From a snapshot to an identity among 10,000, against plain face_recognition and against the bare parts."""
+    from benchmarks.faces import run  # noqa: PLC0415 - as above
+
+    _print(run(folder, rounds=rounds))
+
+
+@bench.command()
+def match(rounds: Annotated[int, typer.Option(min=1, help="Probes at each size.")] = 25) -> None:
+    """One probe against 100,000 and 1,000,000 templates, against the speed of memory."""
+    from benchmarks.match import run  # noqa: PLC0415 - as above
+
+    _print(run(rounds=rounds))
+
+
+@bench.command()
+def plates(
+    labels: Annotated[Path | None, typer.Option(help="A CSV with the column `file`; else drawn cars.")] = None,
+    images: Annotated[int, typer.Option(min=1, help="At most so many images.")] = 60,
+) -> None:
+    """From an image to its plates, against the two models bare."""
+    from benchmarks.plates import run  # noqa: PLC0415 - as above
+
+    _print(run(labels, images))
