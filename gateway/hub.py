@@ -7,7 +7,7 @@ turn; questions for vision become jobs, commands become sendings, and all of it 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -416,6 +416,11 @@ class Hub:
         self.states.adopt(batch)
         self.commands.adopt(batch)
         self.alerts.adopt(batch, now)
+        for kind, count in Counter(type(row.event) for row in batch.events).items():
+            metrics.EVENTS.labels(NAME_OF[kind]).inc(count)
+        for change in batch.alert_changes:
+            if change.change == "raised":
+                metrics.ALERTS.labels(change.alert.type).inc()
 
 
 def _without_secret(event: Event) -> Event:

@@ -20,4 +20,4 @@ COMMIT_SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
     registry=REGISTRY,
 )
-INBOX_DEPTH = Gauge("linli_inbox_depth", "Messages waiting to be decided.", registry=REGISTRY)
+DEVICES_ONLINE = Gauge("linli_devices_online", "Devices that are there.", registry=REGISTRY)

@@ -22,7 +22,7 @@ import structlog
 import uvicorn
 
 from devices import registry
-from gateway import logs, webserver
+from gateway import logs, metrics, webserver
 from gateway.actions import Action
 from gateway.alertbook import AlertBook
 from gateway.broker import GATEWAY_USER, Broker
@@ -77,6 +77,7 @@ class Gateway:
         self.pool = _pool(faces) if faces.workers else None
         self.inbox = Inbox()
         self.engine, self._hub = self._build_engine()
+        metrics.DEVICES_ONLINE.set_function(self._devices_online)
         self.courier = Courier(self.store, self.vault, settings)
         self.telemetry = Telemetry(self.store, settings)
         self.listeners = self.engine.listeners
@@ -170,6 +171,9 @@ class Gateway:
         """Devices can be heard."""
         return self.engine.alive and self._mqtt.connected
 
+    def _devices_online(self) -> int:
+        return sum(1 for state in list(self._hub.states.devices.values()) if state.link.online)
+
     def last_seen(self, device: str) -> datetime | None:
         """When a device was last heard."""
         state = self._hub.states.devices.get(device)
@@ -196,7 +200,7 @@ class Gateway:
             problems.append(f"the database cannot be read: {error}")
         details = {
             "devices": len(self._hub.states.devices),
-            "devices_online": sum(1 for state in list(self._hub.states.devices.values()) if state.link.online),
+            "devices_online": self._devices_online(),
             "alerts_open": alerts_open,
             "broker_epoch": self._mqtt.epoch,
             "vision_workers": self.settings.faces.workers,

@@ -100,7 +100,7 @@ def test_health_needs_no_token_and_names_the_problems(call, estate: Estate):
 
 
 def test_metrics_are_for_this_machine_and_for_their_scope(call, estate: Estate):
-    assert "linli_inbox_depth" in call("GET", "/metrics").text
+    assert "linli_devices_online" in call("GET", "/metrics").text
     through_a_proxy = {"X-Forwarded-For": "203.0.113.9"}
     assert call("GET", "/metrics", through_a_proxy).status_code == 401
     assert call("GET", "/metrics", through_a_proxy | estate.token("alerts:read")).status_code == 403

@@ -11,6 +11,7 @@ from devices.effects import OpenPassage, SetLamp
 from devices.events import Listing
 from gateway.actions import NotFoundError, RefusedError, SendCommand
 from gateway.journal import CommitError
+from gateway.metrics import REGISTRY
 from gateway.vehicles import Vehicle
 from tests.gateway.shell import BARRIER, GATE, LAMP, START, Shell
 
@@ -34,6 +35,16 @@ def test_a_message_is_acknowledged_after_its_facts_are_on_disk(shell: Shell) -> 
     shell.say(GATE, "door_changed", open=True)
     assert "door_changed" in shell.events()
     assert len(shell.wire.acked) == 1
+
+
+def test_facts_and_alerts_are_counted_by_type(shell: Shell) -> None:
+    def counted(metric: str, kind: str) -> float:
+        return REGISTRY.get_sample_value(metric, {"type": kind}) or 0.0
+
+    before = counted("linli_events_total", "door_alarmed"), counted("linli_alerts_total", "door_forced")
+    shell.say(GATE, "door_alarmed", state="DoorForcedOpen")
+    after = counted("linli_events_total", "door_alarmed"), counted("linli_alerts_total", "door_forced")
+    assert after == (before[0] + 1, before[1] + 1)
 
 
 def test_nothing_is_acknowledged_decided_or_sent_when_the_commit_fails(shell: Shell) -> None:
