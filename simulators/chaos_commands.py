@@ -57,7 +57,9 @@ def chaos(
 
 def _finish(run: Any) -> None:
     """Run it and print what came of it as the last line; `clean` decides on the exit status and is not printed."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT too: what a shell starts in the background begins with it ignored.
+    ends = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in ends}
     try:
         found: dict[str, Any] = run()
     except KeyboardInterrupt:
@@ -67,7 +69,8 @@ def _finish(run: Any) -> None:
         typer.echo(f"linli: {error}", err=True)
         raise typer.Exit(FAILED) from error
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     clean = found.pop("clean")
     typer.echo(json.dumps(found))
     if not clean:
