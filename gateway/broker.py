@@ -189,10 +189,14 @@ class Broker:
         written.write_text(str(self._child.pid), encoding="ascii")
         written.replace(self._folder / "pid")
 
+    @property
+    def near(self) -> str:
+        """Where this machine reaches it: one that listens everywhere is reached on the loopback."""
+        return "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
+
     def _listens(self) -> bool:
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
         try:
-            socket.create_connection((host, self.port), 0.5).close()
+            socket.create_connection((self.near, self.port), 0.5).close()
         except OSError:
             return False
         return True

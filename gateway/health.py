@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec import Struct
 
@@ -16,14 +16,6 @@ class Health(Struct, frozen=True, kw_only=True):
     ok: bool
     problems: list[str]
     details: dict[str, Any]
-
-
-class Watched(Protocol):
-    """A part that can say what is wrong with it."""
-
-    def problems(self) -> list[str]:
-        """One sentence for each thing that is wrong."""
-        ...
 
 
 def disk_problems(path: str) -> list[str]:

@@ -11,7 +11,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ import structlog
 import uvicorn
 
 from devices import registry
+from devices.model import DeviceKind, Protocol
 from gateway import logs, metrics, webserver
 from gateway.actions import Action
 from gateway.alertbook import AlertBook
@@ -89,13 +90,7 @@ class Gateway:
         settings = self.settings
         kinds, protocols = registry.kinds(), registry.protocols()
         journal = Journal(self.store, self.vault, retention=settings.retention, limits=settings.limits)
-        alerts = AlertBook(journal.open_alerts(), journal.alert, journal.open_alert)
-        hub = Hub(kinds=kinds, protocols=protocols, directory=self.directory, settings=settings, alerts=alerts)
-        known = [(d.id, kinds[d.kind]) for d in self.directory.devices() if d.kind in kinds]
-        shapes = {policy.name: type(policy.initial) for policy in POLICIES}
-        hub.states.restore(journal.device_states(known), journal.policy_states(shapes), datetime.now(UTC))
-        for record in journal.unfinished_commands():
-            hub.commands.take_up(record)
+        hub = restored_hub(kinds, protocols, self.directory, settings, journal, datetime.now(UTC))
         engine = Engine(
             settings=settings,
             mqtt=self._mqtt,
@@ -208,6 +203,25 @@ class Gateway:
         return Health(ok=not problems, problems=problems, details=details)
 
 
+def restored_hub(
+    kinds: Mapping[str, DeviceKind[Any]],
+    protocols: Mapping[str, Protocol],
+    directory: Directory,
+    settings: Settings,
+    journal: Journal,
+    now: datetime,
+) -> Hub:
+    """The hub as the journal left it: open alerts, states, and commands that wait for their outcome."""
+    alerts = AlertBook(journal.open_alerts(), journal.alert, journal.open_alert)
+    hub = Hub(kinds=kinds, protocols=protocols, directory=directory, settings=settings, alerts=alerts)
+    known = [(device.id, kinds[device.kind]) for device in directory.devices() if device.kind in kinds]
+    shapes = {policy.name: type(policy.initial) for policy in POLICIES}
+    hub.states.restore(journal.device_states(known), journal.policy_states(shapes), now)
+    for record in journal.unfinished_commands():
+        hub.commands.take_up(record)
+    return hub
+
+
 def _only_one(path: Path) -> IO[str]:
     """Hold the data directory for this process; the kernel lets go when it ends, however it ends."""
     file = path.open("a+", encoding="ascii")
@@ -244,10 +258,13 @@ def _mqtt(settings: Settings, broker: Broker | None) -> Mqtt:
         "topics": topics,
     }
     if broker is not None:
-        host = "127.0.0.1" if broker.host in ("0.0.0.0", "::") else broker.host  # noqa: S104 - compared, not bound
         common["client_id"] += f"-{broker.client_id_suffix}"
         return Mqtt(
-            host=host, port=broker.port, username=GATEWAY_USER, password=broker.passwords[GATEWAY_USER], **common
+            host=broker.near,
+            port=broker.port,
+            username=GATEWAY_USER,
+            password=broker.passwords[GATEWAY_USER],
+            **common,
         )
     url = urlsplit(settings.mqtt.url)
     try:

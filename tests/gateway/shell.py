@@ -12,17 +12,15 @@ import msgspec
 from devices import registry
 from devices.model import Device
 from gateway.actions import Action
-from gateway.alertbook import AlertBook
 from gateway.directory import Directory
 from gateway.dispatch import Dispatch
 from gateway.engine import Engine
 from gateway.evidence import Evidence
-from gateway.hub import Hub
 from gateway.inbox import Inbox, Item
 from gateway.journal import Journal
 from gateway.mqtt import Message
-from gateway.policies import POLICIES
 from gateway.reader import Reader
+from gateway.runtime import restored_hub
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.vault import Vault
@@ -78,21 +76,7 @@ class Shell:
         kinds, protocols = registry.kinds(), registry.protocols()
         limits = self.settings.limits
         self.journal = Journal(self.store, self.vault, retention=self.settings.retention, limits=limits)
-        self.hub = Hub(
-            kinds=kinds,
-            protocols=protocols,
-            directory=self.directory,
-            settings=self.settings,
-            alerts=AlertBook(self.journal.open_alerts(), self.journal.alert, self.journal.open_alert),
-        )
-        shapes = {policy.name: type(policy.initial) for policy in POLICIES}
-        self.hub.states.restore(
-            self.journal.device_states([(d.id, kinds[d.kind]) for d in self.directory.devices() if d.kind in kinds]),
-            self.journal.policy_states(shapes),
-            now,
-        )
-        for record in self.journal.unfinished_commands():
-            self.hub.commands.take_up(record)
+        self.hub = restored_hub(kinds, protocols, self.directory, self.settings, self.journal, now)
         evidence = Evidence(folder / "evidence", self.vault)
         wire: Any = self.wire
         self.engine = Engine(
