@@ -157,6 +157,9 @@ class DeviceBody(Shape):
     params: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
         default={}, description="Limits of its kind, units in their names."
     )
+    options: dict[str, Text] = Field(
+        default={}, description="Its protocol's words about it: a topic prefix, a codec. No addresses, no passwords."
+    )
 
 
 class DeviceNew(DeviceBody):

@@ -12,7 +12,8 @@ import msgspec
 from api import schemas
 from api.auth import Caller
 from api.facade import Gateway
-from devices.alerts import ALERT_TYPES, Alert
+from devices.alert_types import ALERT_TYPES
+from devices.alerts import Alert
 from devices.commands import CommandRecord
 from devices.model import Device, Protocol
 from gateway.actions import NotFoundError

@@ -22,7 +22,7 @@ class Effect(Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class RaiseAlert(Effect, frozen=True, kw_only=True, tag="raise_alert"):
-    """Open the alert of type `code` (see `devices.alerts.ALERT_TYPES`), or count it up if it is open.
+    """Open the alert of type `code` (see `devices.alert_types.ALERT_TYPES`), or count it up if it is open.
 
     `at`: when the danger began, UTC. `instance` tells apart several of one type at one device. `subject` is a registry
     id (person, vehicle) or a plate: it stays inside the gateway. `detail` holds small facts for the reader, with units
@@ -76,7 +76,74 @@ class SetLamp(Command, frozen=True, kw_only=True, tag="set_lamp"):
     level_pct: float
 
 
-COMMANDS: dict[str, type[Command]] = {str(c.__struct_config__.tag): c for c in (OpenPassage, CloseBarrier, SetLamp)}
+class Speak(Command, frozen=True, kw_only=True, tag="speak"):
+    """Say `text` aloud, or show it where there is no loudspeaker."""
+
+    text: str
+
+
+class TakeSnapshot(Command, frozen=True, kw_only=True, tag="take_snapshot"):
+    """Send a picture of what is before the camera now; it comes as `FrameCaptured`."""
+
+
+class Reboot(Command, frozen=True, kw_only=True, tag="reboot"):
+    """Start anew."""
+
+
+class SyncTime(Command, frozen=True, kw_only=True, tag="sync_time"):
+    """Set the device's clock to the time of sending."""
+
+
+class PersonEntry(Struct, frozen=True, kw_only=True):
+    """A person a terminal decides about by itself. `id`: the registry's. `photo`: JPEG bytes, b"" for none; terminals
+    make templates of their own. Times UTC; the entry is valid from `valid_from` until before `valid_to`.
+    """
+
+    id: str
+    name: str = ""
+    photo: bytes = b""
+    cards: tuple[str, ...] = ()
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+
+
+class PlateEntry(Struct, frozen=True, kw_only=True):
+    """A vehicle a barrier decides about by itself. `blocked`: it must not pass."""
+
+    plate: str
+    blocked: bool = False
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+
+
+class SyncPersons(Command, frozen=True, kw_only=True, tag="sync_persons"):
+    """Change the terminal's own list of persons: add or replace `put`, remove `remove` (registry ids)."""
+
+    put: tuple[PersonEntry, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+class SyncPlates(Command, frozen=True, kw_only=True, tag="sync_plates"):
+    """Change the barrier's own list of plates: add or replace `put`, remove `remove` (plates)."""
+
+    put: tuple[PlateEntry, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+COMMANDS: dict[str, type[Command]] = {
+    str(c.__struct_config__.tag): c
+    for c in (
+        OpenPassage,
+        CloseBarrier,
+        SetLamp,
+        Speak,
+        TakeSnapshot,
+        Reboot,
+        SyncTime,
+        SyncPersons,
+        SyncPlates,
+    )
+}
 """Every command type by its wire name."""
 
 
@@ -147,9 +214,17 @@ __all__ = [
     "Effect",
     "IdentifyFace",
     "OpenPassage",
+    "PersonEntry",
+    "PlateEntry",
     "RaiseAlert",
     "ReadPlate",
+    "Reboot",
     "RecordPoint",
     "Report",
     "SetLamp",
+    "Speak",
+    "SyncPersons",
+    "SyncPlates",
+    "SyncTime",
+    "TakeSnapshot",
 ]

@@ -5,7 +5,8 @@ the device's clock before any state machine sees it. Times are `datetime`, lengt
 carries its unit in its name. Names follow ONVIF (access control, door), TALQ (lighting) and GA/T 1400 (faces, plates).
 
 An image never travels inside an event: `evidence` is its key in the evidence store (`evidence_key`), "" when there is
-none.
+none. `vendor` keeps what a message said beyond this vocabulary (`devices.protocols.wire.leftover`): for people,
+bounded, nothing personal, and no decision rests on it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
@@ -21,6 +22,7 @@ Utc = Annotated[datetime, Meta(tz=True)]
 Name = Annotated[str, Meta(max_length=128)]
 Plate = Annotated[str, Meta(max_length=16)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
+Vendor = Annotated[dict[str, Any], Meta(max_length=32)]
 
 
 def evidence_key(image: bytes) -> str:
@@ -28,10 +30,11 @@ def evidence_key(image: bytes) -> str:
     return hashlib.sha256(image).hexdigest()
 
 
-class Event(Struct, frozen=True, kw_only=True, tag_field="type"):
-    """Base of all facts. `at`: when it happened, UTC."""
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+    """Base of all facts. `at`: when it happened, UTC. `vendor`: fields of the message without a name here."""
 
     at: Utc
+    vendor: Vendor = {}
 
 
 # -- every device ---------------------------------------------
@@ -94,6 +97,61 @@ class VendorNotice(Event, frozen=True, kw_only=True, tag="vendor_notice"):
 
     name: Name
     code: Name = ""
+    evidence: Name = ""
+
+
+class ListRefusal(Struct, frozen=True, kw_only=True):
+    """An entry of a list that a device did not take, and why, in the vendor's words or code."""
+
+    entry: Name
+    reason: Name = ""
+
+
+class ListAnswered(Event, frozen=True, kw_only=True, tag="list_answered"):
+    """The device's answer to a `SyncPersons` or `SyncPlates`: entries it `took` (added, changed or removed) and those
+    it `refused`. An entry in neither is unknown and is asked about again.
+    """
+
+    command_id: Name
+    took: tuple[Name, ...] = ()
+    refused: tuple[ListRefusal, ...] = ()
+
+
+class ListReported(Event, frozen=True, kw_only=True, tag="list_reported"):
+    """What a device says it holds: how many entries, and which, where it names them. `what`: persons or plates."""
+
+    what: Name
+    count: Annotated[int, Meta(ge=0)]
+    entries: tuple[Name, ...] = ()
+
+
+class SensorMeasured(Event, frozen=True, kw_only=True, tag="sensor_measured"):
+    """One reading of anything else that measures; the unit is the end of `metric`'s name (temperature_c, humidity_pct,
+    distance_mm, people_count).
+    """
+
+    metric: Name
+    value: float
+
+
+class Hazard(StrEnum):
+    """What a sensor can warn of."""
+
+    SMOKE = "smoke"
+    GAS = "gas"
+    WATER_LEAK = "water_leak"
+    HEAT = "heat"
+    INTRUSION = "intrusion"
+    VIBRATION = "vibration"
+    SOS = "sos"
+
+
+class HazardDetected(Event, frozen=True, kw_only=True, tag="hazard_detected"):
+    """A sensor warns of a danger (`active`), or says it is over. `test`: a test button was pressed."""
+
+    hazard: Hazard
+    active: bool = True
+    test: bool = False
     evidence: Name = ""
 
 
@@ -369,6 +427,12 @@ class CameraHealthChanged(Event, frozen=True, kw_only=True, tag="camera_health_c
     fault: CameraFault
     active: bool
     evidence: Name = ""
+
+
+class FrameCaptured(Event, frozen=True, kw_only=True, tag="frame_captured"):
+    """A camera sent one picture of its scene, on request or by its own clock."""
+
+    evidence: Name
 
 
 # -- light (TALQ Lamp Monitor and Electrical Meter functions) ---------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
@@ -21,7 +21,8 @@ class Device(Struct, frozen=True, kw_only=True):
     """One registered device. `address` is its name in its protocol; the place lives here, never in a topic.
 
     `params` are the kind's limits (see each kind's module for names and units). `uplink` names what it shares with
-    others (a switch, a breaker), for finding the root cause of an outage. `zone` is an IANA time zone.
+    others (a switch, a breaker), for finding the root cause of an outage. `zone` is an IANA time zone. `options` are
+    the protocol's words about this device (a topic prefix, a codec); addresses and passwords are no options.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Device(Struct, frozen=True, kw_only=True):
     uplink: str = ""
     zone: str = "Asia/Shanghai"
     params: dict[str, float] = {}
+    options: dict[str, str] = {}
 
     def param(self, name: str, default: float) -> float:
         """A limit set for this device, or the kind's default."""
@@ -79,17 +81,53 @@ class Outgoing(Struct, frozen=True, kw_only=True):
     qos: int = 0
 
 
+class HttpCall(Struct, frozen=True, kw_only=True):
+    """A request to a device's own HTTP server. `path` begins with / and follows the address the device is registered
+    with; credentials are the shell's. `media`: the body's Content-Type.
+    """
+
+    method: str
+    path: str
+    payload: bytes = b""
+    media: str = ""
+
+
+class HttpPart(Struct, frozen=True, kw_only=True):
+    """One part of what a device posted: the whole body (`name` ""), or a part of a multipart body."""
+
+    name: str = ""
+    media: str = ""
+    body: bytes
+
+
+class HttpPush(Struct, frozen=True, kw_only=True):
+    """What a device posted to /ingest/{protocol}/{address}/{path}, its body already taken apart."""
+
+    address: str
+    path: str = ""
+    parts: tuple[HttpPart, ...]
+
+
+class HttpReply(Struct, frozen=True, kw_only=True):
+    """What a device that posted is answered with, once its message is safe."""
+
+    payload: bytes = b""
+    media: str = "application/json"
+
+
 class Decoded(Struct, frozen=True, kw_only=True):
     """What one message said. `address` is who said it, in the protocol's terms; `images` are the pictures its events
-    name by `evidence_key`; `replies` are what the protocol itself owes the device once the message is safe.
-    `ignored` says why there are no readings.
+    name by `evidence_key`; `replies` are what the protocol itself owes the device once the message is safe (`answer`:
+    over HTTP). `ignored` says why there are no readings. `raw`: for `Protocol.interpret`.
     """
 
     address: str
     readings: tuple[Reading, ...] = ()
     images: tuple[bytes, ...] = ()
     replies: tuple[Outgoing, ...] = ()
+    answer: HttpReply | None = None
     ignored: str = ""
+    raw: Any = None
 
 
 class Protocol(Struct, frozen=True, kw_only=True):
@@ -101,12 +139,23 @@ class Protocol(Struct, frozen=True, kw_only=True):
     `encode(command, command_id, device, now)` gives the message that carries a command; it raises
     `UnsupportedCommandError` for types outside `commands`, and nothing else.
     `heartbeat_s`: how often a device of it is heard at least, in seconds; three in a row missed mean offline.
+
+    Only where needed: `interpret(decoded, device)` says what a message means for the registered device, where the
+    message alone does not (a LoRaWAN codec); it raises only `DecodeError`. `topics_of(device)`: filters of one device
+    that lie outside `topics`, by its `options`. `retained`: filters whose retained messages are taken, because they say
+    how things stand. `receive(push, received_at, zone)`: for what comes over HTTP, as `decode`. `answered(command_id,
+    status, body, now)`: what the reply to an `HttpCall` says of the command.
     """
 
     name: str
     topics: tuple[str, ...]
     decode: Callable[[str, bytes, datetime, tzinfo], Decoded]
-    encode: Callable[[Command, str, Device, datetime], Outgoing]
+    encode: Callable[[Command, str, Device, datetime], Outgoing | HttpCall]
     commands: frozenset[type[Command]]
     heartbeat_s: float
     orders: tuple[str, ...] = ()
+    interpret: Callable[[Decoded, Device], Decoded] | None = None
+    topics_of: Callable[[Device], tuple[str, ...]] | None = None
+    retained: tuple[str, ...] = ()
+    receive: Callable[[HttpPush, datetime, tzinfo], Decoded] | None = None
+    answered: Callable[[str, int, bytes, datetime], Event] | None = None

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from devices import alerts
-from devices.alerts import ALERT_TYPES, Alert, alert_key
+from devices.alert_types import ALERT_TYPES
+from devices.alerts import Alert, alert_key
 from devices.effects import ClearAlert, RaiseAlert
 from devices.model import Device
 from gateway.actions import AcknowledgeAlert, DisposeAlert, NotFoundError, ShelveAlert, WorkOnAlert

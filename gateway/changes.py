@@ -12,7 +12,7 @@ from devices.commands import CommandRecord
 from devices.effects import IdentifyFace, ReadPlate
 from devices.events import Event
 from devices.kinds.link import Link
-from devices.model import Outgoing
+from devices.model import HttpCall, Outgoing
 
 
 class DeviceState(Struct, frozen=True):
@@ -52,9 +52,9 @@ class Job(NamedTuple):
 
 
 class Sending(NamedTuple):
-    """A message to publish once the batch is safe. `command` is "" for a protocol's own replies."""
+    """A message to send once the batch is safe. `command` is "" for a protocol's own replies."""
 
-    message: Outgoing
+    message: Outgoing | HttpCall
     device: str
     command: str
     not_after: datetime | None

@@ -10,6 +10,7 @@ from typing import Literal
 import structlog
 
 from devices.effects import IdentifyFace
+from devices.model import HttpCall
 from gateway import metrics
 from gateway.changes import Changes, Job, Sending
 from gateway.evidence import Evidence
@@ -47,6 +48,8 @@ class Dispatch:
         message = sending.message
         if sending.not_after is not None and now >= sending.not_after:
             trouble = "not_after passed before it could be published"
+        elif isinstance(message, HttpCall):
+            trouble = "the gateway cannot call devices over HTTP"
         elif self._mqtt.publish(message.topic, message.payload, message.qos):
             return
         else:

@@ -15,71 +15,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-SCHEMA_VERSION = 1
+from gateway.schema import MIGRATIONS
+
 EXPORTED = "influx"
 """The cursor of the telemetry server: the last point it has."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
-
-SCHEMA = """
-CREATE TABLE events(seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, device TEXT NOT NULL, type TEXT NOT NULL,
-  at INTEGER NOT NULL, received_at INTEGER NOT NULL, late INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE TABLE states(name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
-
-CREATE TABLE alerts(id TEXT PRIMARY KEY, key TEXT NOT NULL, open INTEGER NOT NULL, type TEXT NOT NULL,
-  severity INTEGER NOT NULL, condition TEXT NOT NULL, community TEXT NOT NULL, building TEXT NOT NULL,
-  device TEXT NOT NULL, raised_at INTEGER NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
-CREATE UNIQUE INDEX alerts_open ON alerts(key) WHERE open = 1;
-CREATE INDEX alerts_seq ON alerts(seq);
-CREATE INDEX alerts_raised ON alerts(raised_at, id);
-CREATE INDEX alerts_key ON alerts(key, raised_at);
-CREATE TABLE alert_changes(seq INTEGER PRIMARY KEY AUTOINCREMENT, alert TEXT NOT NULL, change TEXT NOT NULL,
-  actor TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE INDEX alert_changes_alert ON alert_changes(alert, seq);
-
-CREATE TABLE commands(id TEXT PRIMARY KEY, idempotency_key TEXT UNIQUE, device TEXT NOT NULL, type TEXT NOT NULL,
-  body BLOB NOT NULL, requested_by TEXT NOT NULL, requested_at INTEGER NOT NULL, not_after INTEGER NOT NULL,
-  status TEXT NOT NULL, reason TEXT NOT NULL, updated_at INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX commands_device ON commands(device, requested_at);
-CREATE INDEX commands_unfinished ON commands(status) WHERE status IN ('sent', 'accepted');
-
-CREATE TABLE jobs(id TEXT PRIMARY KEY, kind TEXT NOT NULL, device TEXT NOT NULL, body BLOB NOT NULL,
-  not_after INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE captures(key TEXT PRIMARY KEY, device TEXT NOT NULL, at INTEGER NOT NULL, size INTEGER NOT NULL,
-  media TEXT NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX captures_expires ON captures(expires);
-CREATE TABLE quarantine(seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, address TEXT NOT NULL,
-  topic TEXT NOT NULL, reason TEXT NOT NULL, size INTEGER NOT NULL, payload BLOB NOT NULL);
-CREATE TABLE points(seq INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT NOT NULL, metric TEXT NOT NULL,
-  at INTEGER NOT NULL, value REAL NOT NULL);
-CREATE TABLE points_hourly(device TEXT NOT NULL, metric TEXT NOT NULL, hour INTEGER NOT NULL, count INTEGER NOT NULL,
-  low REAL NOT NULL, high REAL NOT NULL, total REAL NOT NULL, PRIMARY KEY(device, metric, hour)) WITHOUT ROWID;
-CREATE TABLE cursors(name TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
-
-CREATE TABLE devices(id TEXT PRIMARY KEY, protocol TEXT NOT NULL, address TEXT NOT NULL, body BLOB NOT NULL,
-  UNIQUE(protocol, address)) WITHOUT ROWID;
-CREATE TABLE places(id TEXT PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, parent TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE people(id TEXT PRIMARY KEY, key BLOB NOT NULL, body BLOB NOT NULL, created_at INTEGER NOT NULL)
-  WITHOUT ROWID;
-CREATE TABLE consents(id TEXT PRIMARY KEY, person TEXT NOT NULL, scope TEXT NOT NULL, granted_at INTEGER NOT NULL,
-  until INTEGER NOT NULL, recorded_by TEXT NOT NULL, withdrawn_at INTEGER, receipt TEXT) WITHOUT ROWID;
-CREATE INDEX consents_person ON consents(person);
-CREATE TABLE templates(id TEXT PRIMARY KEY, person TEXT NOT NULL, model TEXT NOT NULL, vector BLOB NOT NULL,
-  photo TEXT NOT NULL, created_at INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX templates_person ON templates(person);
-CREATE TABLE credentials(hash BLOB PRIMARY KEY, method TEXT NOT NULL, person TEXT NOT NULL) WITHOUT ROWID;
-CREATE INDEX credentials_person ON credentials(person);
-CREATE TABLE vehicles(plate TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, listing TEXT NOT NULL, owner TEXT NOT NULL,
-  valid_from INTEGER, valid_to INTEGER, note TEXT NOT NULL) WITHOUT ROWID;
-
-CREATE TABLE subscriptions(id TEXT PRIMARY KEY, url TEXT NOT NULL, secret BLOB NOT NULL, types TEXT NOT NULL,
-  max_severity INTEGER NOT NULL, communities TEXT NOT NULL, cursor INTEGER NOT NULL, created_at INTEGER NOT NULL,
-  disabled TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE dead_letters(seq INTEGER PRIMARY KEY AUTOINCREMENT, subscription TEXT NOT NULL, change INTEGER NOT NULL,
-  at INTEGER NOT NULL, reason TEXT NOT NULL, attempts INTEGER NOT NULL);
-CREATE TABLE tokens(id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, name TEXT NOT NULL, scopes TEXT NOT NULL,
-  created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER) WITHOUT ROWID;
-"""
 
 
 def us(moment: datetime) -> int:
@@ -128,10 +69,10 @@ class Store:
         connection = self.connect()
         try:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > SCHEMA_VERSION:
+            if version > len(MIGRATIONS):
                 raise StoreError(f"{self.path} was written by a newer version ({version}); upgrade this one")
-            if version == 0:
-                connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+            for n in range(version, len(MIGRATIONS)):
+                connection.executescript(f"BEGIN IMMEDIATE; {MIGRATIONS[n]} PRAGMA user_version={n + 1}; COMMIT;")
         except sqlite3.DatabaseError as error:
             raise StoreError(f"{self.path} cannot be used: {error}; move it away or restore a backup") from error
         finally:

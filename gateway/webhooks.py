@@ -18,7 +18,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from devices.alerts import ALERT_TYPES, Alert
+from devices.alert_types import ALERT_TYPES
+from devices.alerts import Alert
 from gateway.store import when
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - a prefix

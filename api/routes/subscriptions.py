@@ -17,7 +17,7 @@ from api.auth import SubscriptionsWrite
 from api.errors import ApiError
 from api.facade import Gateway, TheGateway
 from api.stream import newest
-from devices.alerts import ALERT_TYPES
+from devices.alert_types import ALERT_TYPES
 from gateway.actions import NotFoundError
 from gateway.store import us, when
 

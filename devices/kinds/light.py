@@ -75,7 +75,8 @@ def decide(light: Light, event: Event, device: Device) -> Step[Light]:
 
 def _measured(light: Light, event: LampMeasured, device: Device) -> Step[Light]:
     at, level, power, volts = event.at, event.level_pct, event.active_power_w, event.supply_voltage_v
-    values = ((name, getattr(event, name)) for name in event.__struct_fields__ if name != "at")
+    figures = (name for name in event.__struct_fields__ if name not in Event.__struct_fields__)
+    values = ((name, getattr(event, name)) for name in figures)
     effects: list[Effect] = [RecordPoint(metric=name, value=v, at=at) for name, v in values if v is not None]
     fail_below = limit(device, PARAMS, "fail_below_w")
     if volts is not None:

@@ -48,6 +48,7 @@ def parse(decoder: msgspec.json.Decoder[T], payload: bytes | Raw) -> T:
 
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_SCALAR = msgspec.json.Decoder(Scalar)
 
 
 def inner(raw: bytes | Raw, *path: str) -> Raw | None:
@@ -203,6 +204,36 @@ def _wrapped(encoded: str) -> bytes:
         return binascii.a2b_base64("".join(encoded.split()), strict_mode=True)
     except ValueError:
         return b""
+
+
+LEFTOVERS = 32
+"""So many unknown fields of one message are kept, ..."""
+LEFTOVER_LENGTH = 64
+"""...and no value longer than this, in characters."""
+_PERSONAL = re.compile(
+    r"name|card|phone|tel|mobile|birth|address|addr|person|owner|user|pass|pwd|secret|token|key"
+    r"|pic|image|photo|face|feature|plate|licen|url|uri|host|mac|ip$",
+    re.IGNORECASE,
+)
+
+
+def leftover(raw: bytes | Raw, known: frozenset[str]) -> dict[str, str | int | float | bool]:
+    """The scalar fields of an object that are not `known`, for `Event.vendor`: no text of any length, and nothing whose
+    name sounds like a person, a secret, a picture or an address.
+    """
+    kept: dict[str, str | int | float | bool] = {}
+    for key, value in parse(_OBJECT, raw).items():
+        if key in known or len(key) > LEFTOVER_LENGTH or _PERSONAL.search(key) or len(kept) >= LEFTOVERS:
+            continue
+        if bytes(memoryview(value)[:1]) in b"{[n":
+            continue
+        try:
+            found = _SCALAR.decode(value)
+        except ValueError:  # a number no machine can hold
+            continue
+        if found is not None and not (isinstance(found, str) and len(found) > LEFTOVER_LENGTH):
+            kept[key] = found
+    return kept
 
 
 def only(

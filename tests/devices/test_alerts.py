@@ -4,15 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devices.alert_types import ALERT_TYPES, Severity
 from devices.alerts import (
-    ALERT_TYPES,
     REOPEN_WITHIN,
     SHELVE_AT_MOST,
     Alert,
     AlertError,
     Condition,
     Disposition,
-    Severity,
     Work,
     acknowledged,
     alert_key,

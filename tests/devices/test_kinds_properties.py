@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.alerts import ALERT_TYPES
+from devices.alert_types import ALERT_TYPES
 from devices.effects import ClearAlert, Command, OpenPassage, RaiseAlert
 from devices.events import (
     EVENTS,

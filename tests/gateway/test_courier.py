@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from devices.alerts import ALERT_TYPES, Alert
+from devices.alert_types import ALERT_TYPES
+from devices.alerts import Alert
 from gateway.courier import Courier, delays
 from gateway.delivery import Endpoint, Kind
 from gateway.settings import Settings, Webhooks

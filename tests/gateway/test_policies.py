@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.alerts import ALERT_TYPES
+from devices.alert_types import ALERT_TYPES
 from devices.effects import ClearAlert, Effect, RaiseAlert
 from devices.events import (
     AccessDenied,

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from devices.alerts import ALERT_TYPES, Alert, Severity
+from devices.alert_types import ALERT_TYPES, Severity
+from devices.alerts import Alert
 from gateway import webhooks
 from gateway.store import us
 from gateway.vault import Vault
