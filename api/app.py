@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 
 from api import docs, errors
 from api.facade import Gateway
-from api.routes import alerts, devices, places, residents, subscriptions, system, vehicles
+from api.routes import alerts, devices, faces, places, residents, subscriptions, system, vehicles
 from api.stream import Feed
 from api.web import Guard
 
@@ -22,6 +22,7 @@ ROUTERS = (
     alerts.router,
     devices.router,
     residents.router,
+    faces.router,
     vehicles.router,
     places.router,
     subscriptions.router,

@@ -12,9 +12,11 @@ from fastapi import Depends, Request
 from gateway.actions import Action
 from gateway.directory import Directory
 from gateway.enrolment import Looker
+from gateway.face_report import FaceReport
 from gateway.people import Photos
 from gateway.settings import Settings
 from gateway.store import Store
+from gateway.thresholds import Thresholds
 from gateway.vault import Vault
 
 
@@ -49,6 +51,9 @@ class Gateway(Protocol):
     def evidence(self) -> Photos: ...
     @property
     def pool(self) -> Looker | None: ...
+    @property
+    def thresholds(self) -> Thresholds: ...
+    def face_report(self) -> FaceReport: ...
     @property
     def courier(self) -> Courier: ...
     @property

@@ -100,6 +100,16 @@ ALERT_TYPES: dict[str, AlertType] = {
             service="security.person",
         ),
         _type(
+            "presentation_attack",
+            _P2,  # not P1: the door stayed shut, and a likeness of pictures is a suspicion
+            "Suspected photograph or replay shown to a face gate",
+            "疑似照片或重放攻击人脸门禁",
+            "Look at the picture. Send somebody if a photo or a screen was held up; do not open by hand.",
+            "查看抓拍；如有人举照片或屏幕，派人到门口，不要手动开门。",
+            six_zero=_CRIME,
+            service="security.face",
+        ),
+        _type(
             "tamper",
             _P2,
             "Device tampered with",

@@ -13,6 +13,7 @@ from devices.effects import IdentifyFace, ReadPlate
 from devices.events import Event
 from devices.kinds.link import Link
 from devices.model import HttpCall, Outgoing
+from gateway.replay import Sighting
 
 
 class DeviceState(Struct, frozen=True):
@@ -100,6 +101,7 @@ class Changes:
         "policies",
         "quarantined",
         "sendings",
+        "sightings",
     )
 
     def __init__(self) -> None:
@@ -120,6 +122,7 @@ class Changes:
         self.quarantined: list[Quarantined] = []
         self.points: list[Point] = []
         self.sendings: list[Sending] = []
+        self.sightings: list[Sighting] = []
 
     def merge(self, other: Changes) -> None:
         """Take over what `other` changed after us."""
@@ -140,6 +143,7 @@ class Changes:
         self.quarantined += other.quarantined
         self.points += other.points
         self.sendings += other.sendings
+        self.sightings += other.sightings
 
     @property
     def worth_writing(self) -> bool:

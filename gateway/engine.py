@@ -38,6 +38,7 @@ from gateway.changes import Changes, Job, Quarantined
 from gateway.directory import Directory
 from gateway.dispatch import Dispatch
 from gateway.evidence import Evidence
+from gateway.face_sight import FaceSight
 from gateway.hub import Hub
 from gateway.inbox import CommandUnsent, Inbox, Item, VisionAnswer
 from gateway.journal import CommitError, Journal
@@ -45,8 +46,7 @@ from gateway.mqtt import Message, Mqtt
 from gateway.reader import FLOOD, Read, Reader
 from gateway.schedule import ClockWatch, Name
 from gateway.settings import Settings
-from gateway.sight import face_seen, plate_seen
-from vision.gallery import Gallery
+from gateway.sight import plate_seen
 
 log = structlog.get_logger()
 
@@ -86,7 +86,7 @@ class Engine:
         dispatch: Dispatch,
         evidence: Evidence,
         directory: Directory,
-        gallery: Gallery,
+        face_sight: FaceSight,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._settings = settings
@@ -98,7 +98,7 @@ class Engine:
         self._dispatch = dispatch
         self._evidence = evidence
         self._directory = directory
-        self._gallery = gallery
+        self._face_sight = face_sight
         self._clock = clock
         self._jobs: dict[str, Job] = {}
         self._retry: list[Item] = []
@@ -122,6 +122,7 @@ class Engine:
     def start(self) -> None:
         """Begin, after `Hub.restore`. Questions that vision had not answered are asked again."""
         now = self._clock()
+        self._face_sight.sightings.adopt(self._journal.sightings(now))
         for job in self._journal.pending_jobs():
             self._jobs[job.id] = job
             self._dispatch.look(job, now)
@@ -278,6 +279,7 @@ class Engine:
                 self._hub.schedule.want(name, now + AFTER_A_BUG)
         self._make_durable(batch, now)
         self._hub.adopt(batch, now)
+        self._face_sight.sightings.adopt(batch.sightings)
         if news is not None:
             self._alarmed = not news
         self._jobs.update(batch.jobs)
@@ -443,15 +445,9 @@ class Engine:
             return
         match job.question:
             case IdentifyFace() as question:
-                event: Any = face_seen(
-                    question,
-                    answer.look,
-                    device,
-                    now,
-                    gallery=self._gallery,
-                    directory=self._directory,
-                    settings=self._settings.faces,
-                )
+                event: Any
+                event, sighting = self._face_sight.seen(question, answer.look, device, now, batch.sightings)
+                turn.sightings += [sighting] if sighting else []
             case ReadPlate() as question:
                 event = plate_seen(question, answer.look, now)
         self._hub.fact(

@@ -17,6 +17,7 @@ from devices.events import NAME_OF
 from devices.kinds.link import Link
 from devices.model import DeviceKind
 from gateway.changes import Changes, DeviceState, Job
+from gateway.replay import REMEMBERED, Sighting
 from gateway.settings import Limits, Retention
 from gateway.store import Store, us, when
 from gateway.vault import Vault
@@ -189,6 +190,10 @@ class Journal:
                 " ON CONFLICT(key) DO UPDATE SET expires=excluded.expires",
                 (key, device, us(at), len(image), media, expires),
             )
+        self._db.executemany(
+            "INSERT INTO sightings(device, at, evidence, fingerprint) VALUES (?,?,?,?)",
+            [(s.device, us(s.at), s.evidence, s.fingerprint) for s in batch.sightings],
+        )
         if batch.quarantined:
             seal = self._vault.seal
             self._db.executemany(
@@ -224,6 +229,7 @@ class Journal:
                 for statement, values in (
                     (_OLD_EVENTS, (PRUNE_ROWS, events)),
                     ("DELETE FROM quarantine WHERE at < ?", (quarantine,)),
+                    ("DELETE FROM sightings WHERE at < ?", (us(now - REMEMBERED),)),
                     (_OLD_CHANGES, (PRUNE_ROWS, alerts)),
                     ("DELETE FROM alerts WHERE open=0 AND raised_at < ?", (alerts,)),
                     ("DELETE FROM commands WHERE status NOT IN ('sent', 'accepted') AND requested_at < ?", (alerts,)),
@@ -311,6 +317,11 @@ class Journal:
             Job(i, device, _question.decode(body))
             for i, device, body in self._db.execute("SELECT id, device, body FROM jobs")
         ]
+
+    def sightings(self, now: datetime) -> list[Sighting]:
+        """The faces seen lately, oldest first."""
+        rows = self._db.execute("SELECT * FROM sightings WHERE at >= ? ORDER BY at", (us(now - REMEMBERED),))
+        return [Sighting(device, when(at), evidence, print_) for device, at, evidence, print_ in rows]
 
     def newest(self) -> datetime | None:
         """When the last fact was journalled."""

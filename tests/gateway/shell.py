@@ -16,13 +16,15 @@ from gateway.directory import Directory
 from gateway.dispatch import Dispatch
 from gateway.engine import Engine
 from gateway.evidence import Evidence
+from gateway.face_sight import FaceSight
 from gateway.inbox import Inbox, Item
 from gateway.journal import Journal
 from gateway.mqtt import Message
 from gateway.reader import Reader
 from gateway.runtime import restored_hub
-from gateway.settings import Settings
+from gateway.settings import Faces, Settings
 from gateway.store import Store
+from gateway.thresholds import Thresholds
 from gateway.vault import Vault
 from vision.gallery import Gallery
 
@@ -61,9 +63,17 @@ class Wire:
 class Shell:
     """One run of the gateway on the data of `folder`; make another on the same folder to restart."""
 
-    def __init__(self, folder: Path, now: datetime = START, devices: tuple[Device, ...] = DEVICES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        now: datetime = START,
+        devices: tuple[Device, ...] = DEVICES,
+        *,
+        faces: Faces | None = None,
+        pool: Any = None,
+    ) -> None:
         self.now = now
-        self.settings = Settings(data_dir=str(folder), community="c1")
+        self.settings = Settings(data_dir=str(folder), community="c1", faces=faces or Faces())
         self.vault = Vault.at(folder / "keys")
         self.store = Store(self.settings.database)
         self.gallery = Gallery()
@@ -71,13 +81,15 @@ class Shell:
         self.directory.load()
         for device in devices:
             self.directory.put_device(device)
+        self.thresholds = Thresholds(self.store, self.settings.faces)
+        self.thresholds.load()
         self.wire = Wire()
         self.inbox = Inbox()
         kinds, protocols = registry.kinds(), registry.protocols()
         limits = self.settings.limits
         self.journal = Journal(self.store, self.vault, retention=self.settings.retention, limits=limits)
         self.hub = restored_hub(kinds, protocols, self.directory, self.settings, self.journal, now)
-        evidence = Evidence(folder / "evidence", self.vault)
+        self.evidence = evidence = Evidence(folder / "evidence", self.vault)
         wire: Any = self.wire
         self.engine = Engine(
             settings=self.settings,
@@ -86,10 +98,15 @@ class Shell:
             reader=Reader(protocols, self.directory, limits=limits, zone="Asia/Shanghai"),
             hub=self.hub,
             journal=self.journal,
-            dispatch=Dispatch(mqtt=wire, pool=None, evidence=evidence, inbox=self.inbox),
+            dispatch=Dispatch(mqtt=wire, pool=pool, evidence=evidence, inbox=self.inbox),
             evidence=evidence,
             directory=self.directory,
-            gallery=self.gallery,
+            face_sight=FaceSight(
+                gallery=self.gallery,
+                directory=self.directory,
+                thresholds=self.thresholds,
+                settings=self.settings.faces,
+            ),
             clock=lambda: self.now,
         )
 

@@ -1,0 +1,81 @@
+"""From the face vision saw to what it means at this gate: whose it is, whether they may pass, whether it is a replay.
+
+Only people who consented to be compared at the place are searched: those of the gate's own building first, at the
+threshold of so small a gallery, and everybody else only when that names nobody and leaves no doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from devices.effects import IdentifyFace
+from devices.events import DenyReason, FaceIdentified, FaceOutcome, Replay
+from devices.model import Device
+from gateway.directory import Directory
+from gateway.replay import Sighting, Sightings, repeats
+from gateway.settings import Faces
+from gateway.thresholds import Thresholds
+from vision.gallery import Gallery
+from vision.types import FaceFound, Identified, Look, Match, Stranger, Unsure, outcome
+
+
+class FaceSight:
+    """Answers `IdentifyFace`. Used by the engine's thread alone."""
+
+    def __init__(self, *, gallery: Gallery, directory: Directory, thresholds: Thresholds, settings: Faces) -> None:
+        self._gallery, self._directory, self._thresholds = gallery, directory, thresholds
+        self._settings = settings
+        self.sightings = Sightings()
+
+    def seen(
+        self, question: IdentifyFace, look: Look, device: Device, now: datetime, pending: Iterable[Sighting]
+    ) -> tuple[FaceIdentified, Sighting | None]:
+        """The answer, and what is to be remembered of the picture. `pending`: remembered, but not safe yet."""
+        asked = {"at": now, "evidence": question.evidence, "captured_at": question.captured_at}
+        if not isinstance(look, FaceFound):
+            return FaceIdentified(outcome=FaceOutcome(outcome(look)), **asked), None  # type: ignore[arg-type]
+        sighting = Sighting(device.id, question.captured_at, question.evidence, look.fingerprint)
+        match = self._match(look.embedding, device, now)
+        replay = self._replay(sighting, match, pending)
+        if replay is not Replay.NONE:
+            return FaceIdentified(outcome=FaceOutcome.REPLAYED, replay=replay, **asked), sighting  # type: ignore[arg-type]
+        return self._told(match, device, now, asked), sighting
+
+    def _match(self, embedding: bytes, device: Device, now: datetime) -> Match:
+        """In ever wider circles, until somebody is named or may be meant."""
+        everybody = self._directory.may_match(device, now)
+        neighbours = self._directory.residents.living_in(device.building, everybody) if device.building else set()
+        circles = [neighbours, everybody] if 0 < len(neighbours) < len(everybody) else [everybody]
+        rule = self._thresholds.rule(len(circles))
+        for people in circles:
+            match = self._gallery.identify(embedding, threshold=rule, margin=self._settings.margin, among=people)
+            if not isinstance(match, Stranger):
+                break
+        return match
+
+    def _replay(self, sighting: Sighting, match: Match, pending: Iterable[Sighting]) -> Replay:
+        """Nearly the same picture of a stranger opens nothing, and may be a poster behind the gate."""
+        earlier = [*self.sightings.at(sighting.device), *(p for p in pending if p.device == sighting.device)]
+        found = repeats(sighting, earlier, bits=self._settings.replay_bits)
+        return Replay.NONE if found is Replay.NEAR and not isinstance(match, Identified) else found
+
+    def _told(self, match: Match, device: Device, now: datetime, asked: dict[str, Any]) -> FaceIdentified:
+        told = asked | {
+            "distance": match.distance,
+            "threshold": match.threshold,
+            "why": match.why,
+            "searched": match.searched,
+            "model": match.model,
+        }
+        match match:
+            case Identified(person=person, margin=margin):
+                allowed, deny = self._directory.may_pass(person, device, now)
+                return FaceIdentified(
+                    outcome=FaceOutcome.IDENTIFIED, person=person, margin=margin, allowed=allowed, deny=deny, **told
+                )
+            case Unsure(margin=margin):
+                return FaceIdentified(outcome=FaceOutcome.UNSURE, margin=margin, **told)
+            case _:
+                return FaceIdentified(outcome=FaceOutcome.STRANGER, deny=DenyReason.UNKNOWN_CREDENTIAL, **told)
