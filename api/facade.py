@@ -13,9 +13,9 @@ from gateway.actions import Action
 from gateway.directory import Directory
 from gateway.enrolment import Looker
 from gateway.face_report import FaceReport
-from gateway.people import Photos
 from gateway.settings import Settings
 from gateway.store import Store
+from gateway.templates import Photos
 from gateway.thresholds import Thresholds
 from gateway.vault import Vault
 

@@ -222,6 +222,7 @@ class ConsentBody(Shape):
 class RefusedPhoto(Shape):
     photo: int = Field(description="Which one, counted from 0.")
     reason: str = Field(examples=["more than one face; take a photo alone"])
+    reason_zh: str = Field(examples=["照片中不止一张脸；请单独拍一张"])
 
 
 class ResidentView(Shape):
@@ -241,6 +242,16 @@ class ResidentList(Shape):
 
 class Enrolled(ResidentView):
     refused: list[RefusedPhoto]
+
+
+class NotThem(Shape):
+    evidence: Annotated[str, Field(pattern="^[0-9a-f]{32,64}$")] = Field(
+        description="Key of the picture on which somebody else was taken for this person."
+    )
+
+
+class NotThemView(NotThem):
+    person: str
 
 
 class ReceiptView(Shape):

@@ -23,10 +23,11 @@ from devices import registry
 from devices.events import DenyReason, Listing, Method
 from devices.model import Device
 from gateway.actions import NotFoundError
-from gateway.people import People, Photos
+from gateway.people import People
 from gateway.refusals import InvalidError, TakenError
 from gateway.residents import Enrolment, Receipt, Resident
 from gateway.store import Store, us, when
+from gateway.templates import Photos
 from gateway.vault import Vault
 from gateway.vehicles import ImportReport, Vehicle, listing_now, new_vehicle_id, normal_plate, read_csv
 from vision.gallery import Gallery

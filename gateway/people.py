@@ -10,10 +10,9 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from sqlite3 import Connection, Row
-from typing import Protocol
 
 import msgspec
 from msgspec import Struct
@@ -21,22 +20,14 @@ from msgspec import Struct
 from devices.events import DenyReason, Method
 from devices.model import Device
 from gateway.actions import NotFoundError
-from gateway.refusals import TakenError
-from gateway.residents import Consent, Enrolment, Receipt, Resident, check, check_consent, covers
+from gateway.enrolment import Known
+from gateway.refusals import InvalidError, TakenError
+from gateway.residents import Consent, Enrolment, Face, Receipt, Resident, check, check_consent, covers
+from gateway.shown import captures_of, uncapture
 from gateway.store import Store, us, when
+from gateway.templates import Photos, new_templates, refuse_more, write_templates
 from gateway.vault import Vault
-from vision.gallery import Gallery
-
-MODEL = "dlib-resnet-v1"
-"""Which network the stored vectors come from: vectors of two networks cannot be compared."""
-
-
-class Photos(Protocol):
-    """Where photo files lie (the evidence store)."""
-
-    def write(self, key: str, image: bytes) -> None: ...
-    def read(self, key: str) -> bytes | None: ...
-    def delete(self, key: str) -> object: ...
+from vision.gallery import Gallery, Rule
 
 
 class _Body(Struct, frozen=True):
@@ -119,6 +110,11 @@ class People:
             found[self._buildings.get(person, "")].add(person)
         return {building: frozenset(those) for building, those in found.items()}
 
+    def known(self, rule: Rule, *, person: str = "", checked: bool = False) -> Known:
+        """What a new photo of a resident (`person`, "" for a new one) is compared with; see `Known`."""
+        threshold = rule(len(self._gallery)).distance
+        return Known(self._gallery, threshold=threshold, person=person, checked=checked)
+
     def enrol(self, new: Enrolment, photos: Photos, now: datetime) -> Resident:
         """Register a resident with consent, templates and cards; in force when it returns.
 
@@ -129,9 +125,7 @@ class People:
         person = new.id or f"res_{secrets.token_hex(8)}"
         key = self._vault.new_person_key(person)
         own = self._vault.person(key, person)
-        templates = [(f"tpl_{secrets.token_hex(8)}", secrets.token_hex(32), face) for face in new.faces]
-        for _, photo, face in templates:
-            photos.write(photo, own.seal(face.image, f"photo:{photo}"))
+        templates = new_templates(new.faces, own, photos)
         consent = Consent(
             id=f"con_{secrets.token_hex(8)}",
             scope=new.scope,
@@ -147,21 +141,15 @@ class People:
                     self._refuse_taken(db, person, cards)
                     db.execute("INSERT INTO people VALUES(?, ?, ?, ?)", (person, key, body, us(now)))
                     _write_consent(db, person, consent)
-                    db.executemany(
-                        "INSERT INTO templates VALUES(?, ?, ?, ?, ?, ?)",
-                        [
-                            (id_, person, MODEL, own.seal(face.embedding, f"template:{id_}"), photo, us(now))
-                            for id_, photo, face in templates
-                        ],
-                    )
+                    write_templates(db, person, templates, own, now)
                     db.executemany("INSERT INTO credentials VALUES(?, 'card', ?)", [(card, person) for card in cards])
-                self._gallery.load([(person, id_, face.embedding) for id_, _, face in templates])
+                self._gallery.load([(person, new.id, new.face.embedding) for new in templates])
                 self._buildings[person] = new.building
                 self._consents[person] = consent
                 self._cards |= dict.fromkeys(cards, person)
         except TakenError:
-            for _, photo, _ in templates:
-                photos.delete(photo)
+            for template in templates:
+                photos.delete(template.photo)
             raise
         return Resident(
             id=person,
@@ -172,6 +160,50 @@ class People:
             cards=len(cards),
             created_at=now,
         )
+
+    def add_faces(self, person: str, faces: Sequence[Face], photos: Photos, now: datetime) -> Resident:
+        """More templates for a resident; searched when it returns.
+
+        :raises NotFoundError: no such resident.
+        :raises InvalidError: they would have more than `MAX_TEMPLATES`.
+        """
+        own = self._own_vault(person)
+        templates = new_templates(faces, own, photos)
+        try:
+            with self._lock:
+                with self._store.write() as db:
+                    refuse_more(db, person, len(templates))
+                    write_templates(db, person, templates, own, now)
+                self._gallery.load([(person, new.id, new.face.embedding) for new in templates])
+        except (NotFoundError, InvalidError):
+            for template in templates:
+                photos.delete(template.photo)
+            raise
+        return self.get(person)
+
+    def not_them(self, person: str, evidence: str, embedding: bytes, *, recorded_by: str, now: datetime) -> None:
+        """The face on this picture is not this person's: from the next frame on nobody who looks at least as much like
+        it is called by their name. Doing it twice changes nothing.
+
+        :raises NotFoundError: no such resident.
+        """
+        sealed = self._own_vault(person).seal(embedding, f"not_them:{evidence}")
+        with self._lock:
+            with self._store.write() as db:
+                if db.execute("SELECT 1 FROM people WHERE id = ?", (person,)).fetchone() is None:
+                    raise NotFoundError(f"there is no resident {person}")
+                done = db.execute(
+                    "INSERT OR IGNORE INTO not_them VALUES(?, ?, ?, ?, ?)",
+                    (person, evidence, sealed, recorded_by, us(now)),
+                )
+            if done.rowcount:
+                self._gallery.refuse(person, embedding)
+
+    def _own_vault(self, person: str) -> Vault:
+        row = self._store.reader.execute("SELECT key FROM people WHERE id = ?", (person,)).fetchone()
+        if row is None:
+            raise NotFoundError(f"there is no resident {person}")
+        return self._vault.person(row["key"], person)
 
     def renew(self, person: str, *, scope: str, until: datetime, recorded_by: str, now: datetime) -> Resident:
         """A new consent in place of the old one.
@@ -203,13 +235,13 @@ class People:
         receipt = f"wdr_{secrets.token_hex(8)}"
         # Months of events are searched outside the transaction, so that the engine does not wait for it.
         upto = self._store.reader.execute("SELECT coalesce(max(seq), 0) AS seq FROM events").fetchone()["seq"]
-        shown = _captures_of(self._store.reader, person, 0)
+        shown = captures_of(self._store.reader, person, 0)
         with self._lock:
             with self._store.write() as db:
                 if db.execute("DELETE FROM people WHERE id = ?", (person,)).rowcount == 0:
                     raise NotFoundError(f"there is no resident {person}")
                 rows = db.execute("DELETE FROM templates WHERE person = ? RETURNING photo", (person,)).fetchall()
-                captures = [key for key in shown | _captures_of(db, person, upto) if _uncapture(db, key)]
+                captures = [key for key in shown | captures_of(db, person, upto) if uncapture(db, key)]
                 db.execute("DELETE FROM not_them WHERE person = ?", (person,))
                 db.executemany("DELETE FROM sightings WHERE evidence = ?", [(key,) for key in captures])
                 db.execute("DELETE FROM credentials WHERE person = ?", (person,))
@@ -309,24 +341,3 @@ def _write_consent(db: Connection, person: str, consent: Consent) -> None:
         "INSERT INTO consents(id, person, scope, granted_at, until, recorded_by) VALUES(?, ?, ?, ?, ?, ?)",
         (consent.id, person, consent.scope, us(consent.granted_at), us(consent.until), consent.recorded_by),
     )
-
-
-class _Shown(Struct, frozen=True):
-    person: str = ""
-    evidence: str = ""
-
-
-def _captures_of(db: Connection, person: str, after: int) -> set[str]:
-    """Keys of the pictures on which events after `after` say the person was seen."""
-    rows = db.execute(
-        "SELECT body FROM events WHERE seq > ? AND type IN ('face_identified', 'access_granted', 'access_denied') "
-        "AND instr(CAST(body AS TEXT), ?)",
-        (after, person),
-    )
-    shown = [msgspec.json.decode(row["body"], type=_Shown) for row in rows]
-    return {event.evidence for event in shown if event.person == person and event.evidence}
-
-
-def _uncapture(db: Connection, key: str) -> bool:
-    """Whether there was such a capture: a device may have named any key."""
-    return db.execute("DELETE FROM captures WHERE key = ?", (key,)).rowcount == 1

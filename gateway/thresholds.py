@@ -153,6 +153,6 @@ class Thresholds:
     def false_accept(self, limit: Limit, templates: int) -> float | None:
         """The chance that one stranger is taken for one of so many templates; None without a calibration to say so."""
         now = self._now
-        if now.kept is None or now.refusal or templates < 1:
-            return 0.0 if templates < 1 else None
+        if now.kept is None or now.refusal:
+            return None
         return attempt(now.kept.calibration.false_accept(limit.distance), templates)

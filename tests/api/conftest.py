@@ -66,7 +66,7 @@ class Eyes:
         self.looks: dict[bytes, Look] = {}
 
     def submit(self, kind: str, image: bytes, *, deadline_s: float) -> Future[Look]:
-        assert kind == "enrol"
+        assert kind in ("enrol", "face")
         future: Future[Look] = Future()
         future.set_result(self.looks[image])
         return future
