@@ -1,6 +1,6 @@
 """Worker processes that look at images, off the consumer's thread and out of the gateway's address space.
 
-    submit -> queue (bounded; faces first) -> one supervising thread per worker -> worker process -> the future
+    submit -> queue (bounded; `vision.jobs.LANES`) -> one supervising thread per worker -> worker process -> future
 
 Every future is answered, with `Unreadable` when there is no look: the queue was full, the deadline came, or the image
 crashed two workers. A worker past its job's deadline is killed and replaced; nothing an image does can cost more than
