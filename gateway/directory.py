@@ -139,7 +139,7 @@ class Directory:
         """Whether the person's consent is active and covers the device; else why not."""
         return self.residents.may_pass(person, device, now)
 
-    def may_match(self, device: Device, now: datetime) -> set[str]:
+    def may_match(self, device: Device, now: datetime) -> frozenset[str]:
         """Everybody whose face may be compared at this device now."""
         return self.residents.may_match(device, now)
 

@@ -46,7 +46,7 @@ class FaceSight:
     def _match(self, embedding: bytes, device: Device, now: datetime) -> Match:
         """In ever wider circles, until somebody is named or may be meant."""
         everybody = self._directory.may_match(device, now)
-        neighbours = self._directory.residents.living_in(device.building, everybody) if device.building else set()
+        neighbours = self._directory.residents.neighbours(device, now)
         circles = [neighbours, everybody] if 0 < len(neighbours) < len(everybody) else [everybody]
         rule = self._thresholds.rule(len(circles))
         for people in circles:

@@ -11,7 +11,7 @@ import secrets
 import threading
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from sqlite3 import Connection, Row
 
 import msgspec
@@ -29,6 +29,18 @@ from gateway.templates import Photos, new_templates, refuse_more, write_template
 from gateway.vault import Vault
 from vision.gallery import Gallery, Rule
 
+FAR = datetime.max.replace(tzinfo=UTC)
+
+
+class _Circles(Struct, frozen=True, eq=False):
+    """Who may be compared at the gates of one building from `since` until before `until`, by consents of `version`."""
+
+    version: int
+    since: datetime
+    until: datetime
+    everybody: frozenset[str]
+    neighbours: frozenset[str]
+
 
 class _Body(Struct, frozen=True):
     name: str
@@ -45,6 +57,10 @@ class People:
         self._cards: dict[bytes, str] = {}
         self._buildings: dict[str, str] = {}
         """Of each person, where they live."""
+        self._version = 0
+        """Of the consents: one more with every change."""
+        self._matching: dict[str, _Circles] = {}
+        """By the building of a gate."""
 
     def load(self) -> None:
         """Everything into memory.
@@ -65,6 +81,7 @@ class People:
             self._gallery.refuse(row["person"], wrong)
         self._buildings = {row["id"]: _body(vaults[row["id"]], row["body"], row["id"]).building for row in people}
         self._consents = {row["person"]: _consent(row) for row in rows}
+        self._version += 1
         self._cards = {row["hash"]: row["person"] for row in reader.execute("SELECT hash, person FROM credentials")}
 
     def check_credential(
@@ -90,18 +107,31 @@ class People:
             return False, DenyReason.UNAUTHORIZED
         return True, DenyReason.OTHER
 
-    def may_match(self, device: Device, now: datetime) -> set[str]:
+    def may_match(self, device: Device, now: datetime) -> frozenset[str]:
         """Everybody whose face may be compared at this device now."""
-        return {
-            person
-            for person, consent in self._consents.copy().items()
-            if consent.granted_at <= now < consent.until and covers(consent.scope, device)
-        }
+        return self._circles(device, now).everybody
 
-    def living_in(self, building: str, people: set[str]) -> set[str]:
-        """Those of `people` who live in a building."""
-        buildings = self._buildings
-        return {person for person in people if buildings.get(person) == building}
+    def neighbours(self, device: Device, now: datetime) -> frozenset[str]:
+        """Those of `may_match` who live in the device's building; nobody where it has none."""
+        return self._circles(device, now).neighbours
+
+    def _circles(self, device: Device, now: datetime) -> _Circles:
+        """Made anew when a consent changed, began or ended, and not while somebody stands at a gate."""
+        held = self._matching.get(device.building)
+        if held is not None and held.version == self._version and held.since <= now < held.until:
+            return held
+        version, consents, homes = self._version, self._consents.copy(), self._buildings.copy()
+        covered = {person: c for person, c in consents.items() if covers(c.scope, device) and now < c.until}
+        everybody = frozenset(person for person, consent in covered.items() if consent.granted_at <= now)
+        at_home = (person for person in everybody if homes.get(person) == device.building)
+        made = self._matching[device.building] = _Circles(
+            version=version,
+            since=now,
+            until=min((c.granted_at if c.granted_at > now else c.until for c in covered.values()), default=FAR),
+            everybody=everybody,
+            neighbours=frozenset(at_home) if device.building else frozenset(),
+        )
+        return made
 
     def homes(self, people: Collection[str]) -> dict[str, frozenset[str]]:
         """`people` by the building they live in, "" for those of whom it is not known."""
@@ -146,6 +176,7 @@ class People:
                 self._gallery.load([(person, new.id, new.face.embedding) for new in templates])
                 self._buildings[person] = new.building
                 self._consents[person] = consent
+                self._version += 1
                 self._cards |= dict.fromkeys(cards, person)
         except TakenError:
             for template in templates:
@@ -225,6 +256,7 @@ class People:
                 )
                 _write_consent(db, person, consent)
             self._consents[person] = consent
+            self._version += 1
         return self.get(person)
 
     def withdraw(self, person: str, photos: Photos, now: datetime) -> Receipt:
@@ -251,6 +283,7 @@ class People:
                 )
             self._consents.pop(person, None)
             self._buildings.pop(person, None)
+            self._version += 1
             self._cards = {card: owner for card, owner in self._cards.items() if owner != person}
             self._gallery.remove(person)
         files = [row["photo"] for row in rows] + captures

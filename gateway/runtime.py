@@ -125,7 +125,8 @@ class Gateway:
 
     def watch(self) -> None:
         """Call about once a second from the main thread."""
-        self.thresholds.load()
+        with contextlib.suppress(sqlite3.Error):  # `health` says so; the thresholds stay as they are
+            self.thresholds.load()
         if self.broker is not None:
             self.broker.watch()
 

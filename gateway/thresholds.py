@@ -8,6 +8,7 @@ be called from any thread.
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -49,12 +50,20 @@ class Thresholds:
         self._store, self._faces = store, faces
         self.detector = choose(faces.engine, Path(faces.yunet) if faces.yunet else None)
         self._now = _InForce(None, "no calibration", {})
+        self._lock = threading.Lock()
+        self._seq = 0
+        """Of the calibration that was read last."""
 
     def load(self) -> None:
         """Take up the newest calibration in the database, whoever wrote it (`linli faces calibrate` does)."""
-        row = self._store.reader.execute("SELECT * FROM calibrations ORDER BY seq DESC LIMIT 1").fetchone()
-        if row is None or (self._now.kept is not None and row["seq"] == self._now.kept.seq):
-            return
+        with self._lock:
+            newest = self._store.reader.execute("SELECT max(seq) AS seq FROM calibrations").fetchone()["seq"]
+            if newest is not None and newest != self._seq:
+                self._take_up(newest)
+                self._seq = newest
+
+    def _take_up(self, seq: int) -> None:
+        row = self._store.reader.execute("SELECT * FROM calibrations WHERE seq = ?", (seq,)).fetchone()
         try:
             calibration = msgspec.json.decode(row["body"], type=Calibration)
         except msgspec.ValidationError:

@@ -251,6 +251,10 @@ class Gallery:
         chosen: frozenset[str] | None = None
         if among is not None:
             with self._lock:
+                if len(among) >= len(self._people) and self._people.keys() <= frozenset(among):
+                    among = None  # everybody: nothing to choose
+        if among is not None:
+            with self._lock:
                 chosen = frozenset(among) & self._people.keys()
                 rows = [row for person in chosen for row in self._people[person]]
                 if len(rows) <= FEW_ROWS:

@@ -103,29 +103,32 @@ def test_a_search_that_begins_after_a_withdrawal_never_names_the_person(site: Si
         site.enrol(name, own)
     gone: set[str] = set()
     wrong: list[str] = []
-    searched = [0]
-    over = threading.Event()
+    rounds, turned, over = [0, 0], threading.Condition(), threading.Event()
 
-    def search() -> None:
+    def search(own_number: int) -> None:
         while not over.is_set():
             for name, own in people.items():
                 went_before = name in gone
                 match = site.shell.gallery.identify(own)
-                searched[0] += 1
                 if went_before and isinstance(match, Identified) and match.person == name:
                     wrong.append(name)
+            with turned:
+                rounds[own_number] += 1
+                turned.notify()
 
-    threads = [threading.Thread(target=search) for _ in range(2)]
+    threads = [threading.Thread(target=search, args=(n,)) for n in range(2)]
     for thread in threads:
         thread.start()
     for name in list(people)[:-1]:
         site.shell.directory.withdraw(name, site.shell.evidence, site.shell.now)
         gone.add(name)
+        with turned:  # a whole round of each that began after it
+            wanted = [n + 2 for n in rounds]
+            assert turned.wait_for(lambda: all(map(int.__ge__, rounds, wanted)), timeout=60)  # noqa: B023 - waited for here
     over.set()
     for thread in threads:
         thread.join()
     assert (wrong, site.shell.gallery.people()) == ([], {"p-11"})
-    assert searched[0] > 100
 
 
 def test_photos_for_somebody_who_withdrew_meanwhile_are_kept_nowhere(site: Site) -> None:
