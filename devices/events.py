@@ -214,7 +214,7 @@ class FaceCaptured(Event, frozen=True, kw_only=True, tag="face_captured"):
 
 
 class FaceOutcome(StrEnum):
-    """What looking at a face gave. Only `IDENTIFIED` names somebody."""
+    """What looking at a face gave. `IDENTIFIED` names somebody; `REPLAYED` may, for the guard, and lets nobody in."""
 
     IDENTIFIED = "identified"
     UNSURE = "unsure"
@@ -238,7 +238,7 @@ class FaceIdentified(Event, frozen=True, kw_only=True, tag="face_identified"):
     """The answer to an `IdentifyFace`. `distance`, `margin`, `threshold` are L2 between 128-d embeddings (lower is
     closer); `why` says where the threshold comes from, `searched` how many templates were compared, `model` which
     network measured; `allowed` and `deny` are the registry's verdict on `person`; `captured_at` is when the face was
-    seen. `replay`: how the picture repeats an earlier one, with the outcome `REPLAYED`, which names nobody.
+    seen. `replay`: how the picture repeats an earlier one, with the outcome `REPLAYED`.
     """
 
     outcome: FaceOutcome

@@ -33,15 +33,23 @@ class FaceSight:
         self, question: IdentifyFace, look: Look, device: Device, now: datetime, pending: Iterable[Sighting]
     ) -> tuple[FaceIdentified, Sighting | None]:
         """The answer, and what is to be remembered of the picture. `pending`: remembered, but not safe yet."""
-        asked = {"at": now, "evidence": question.evidence, "captured_at": question.captured_at}
+        asked: dict[str, Any] = {"at": now, "evidence": question.evidence, "captured_at": question.captured_at}
         if not isinstance(look, FaceFound):
-            return FaceIdentified(outcome=FaceOutcome(outcome(look)), **asked), None  # type: ignore[arg-type]
+            return FaceIdentified(outcome=FaceOutcome(outcome(look)), **asked), None
         sighting = Sighting(device.id, question.captured_at, question.evidence, look.fingerprint)
         match = self._match(look.embedding, device, now)
         replay = self._replay(sighting, match, pending)
+        told = asked | {
+            "distance": match.distance,
+            "threshold": match.threshold,
+            "why": match.why,
+            "searched": match.searched,
+            "model": match.model,
+        }
         if replay is not Replay.NONE:
-            return FaceIdentified(outcome=FaceOutcome.REPLAYED, replay=replay, **asked), sighting  # type: ignore[arg-type]
-        return self._told(match, device, now, asked), sighting
+            person = match.person if isinstance(match, Identified) else ""
+            return FaceIdentified(outcome=FaceOutcome.REPLAYED, replay=replay, person=person, **told), sighting
+        return self._told(match, device, now, told), sighting
 
     def _match(self, embedding: bytes, device: Device, now: datetime) -> Match:
         """In ever wider circles, until somebody is named or may be meant."""
@@ -61,14 +69,7 @@ class FaceSight:
         found = repeats(sighting, earlier, bits=self._settings.replay_bits)
         return Replay.NONE if found is Replay.NEAR and not isinstance(match, Identified) else found
 
-    def _told(self, match: Match, device: Device, now: datetime, asked: dict[str, Any]) -> FaceIdentified:
-        told = asked | {
-            "distance": match.distance,
-            "threshold": match.threshold,
-            "why": match.why,
-            "searched": match.searched,
-            "model": match.model,
-        }
+    def _told(self, match: Match, device: Device, now: datetime, told: dict[str, Any]) -> FaceIdentified:
         match match:
             case Identified(person=person, margin=margin):
                 allowed, deny = self._directory.may_pass(person, device, now)

@@ -10,6 +10,7 @@ device's; it never opens.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -134,11 +135,15 @@ def _face(gate: FaceGate, event: FaceCaptured | FaceIdentified, device: Device) 
 
 def _attacked(gate: FaceGate, event: FaceCaptured | FaceIdentified) -> Step[FaceGate]:
     """What was shown is no living face: the terminal says so, or the picture has been here before."""
-    at = event.at
-    detail = {"found_by": "terminal"} if isinstance(event, FaceCaptured) else {"repeats": event.replay.value}
+    at, person = event.at, ""
+    detail: dict[str, Any] = {"found_by": "terminal"}
+    if isinstance(event, FaceIdentified):
+        person, detail = event.person, {"repeats": event.replay.value}
+        if event.distance is not None:
+            detail |= {"distance": event.distance, "threshold": event.threshold}
     return replace(gate, attacked_at=at), [
         RecordPoint(metric="faces_not_live", value=1, at=at),
-        RaiseAlert(code="presentation_attack", at=at, evidence=event.evidence, detail=detail),
+        RaiseAlert(code="presentation_attack", at=at, subject=person, evidence=event.evidence, detail=detail),
     ]
 
 

@@ -52,9 +52,10 @@ def test_a_face_that_is_not_live_or_has_no_picture_is_not_looked_at() -> None:
 
 def test_a_photograph_shown_again_opens_nothing_and_is_an_attack_until_nobody_tries_any_more() -> None:
     run = gate(attack_clear_s=300)
-    replayed = identified(outcome=FaceOutcome.REPLAYED, replay=Replay.NEAR, person="", allowed=False)
+    replayed = identified(outcome=FaceOutcome.REPLAYED, replay=Replay.NEAR, allowed=False)
     point, alert = run.say(replayed)
     assert (point.metric, alert.code, alert.detail) == ("faces_not_live", "presentation_attack", {"repeats": "near"})
+    assert (alert.subject, run.state.opened_for) == ("p1", ""), "for the guard, and never for the door"
     assert run.due == at(301)
     (over,) = run.until(301)
     assert (over.code, run.due) == ("presentation_attack", None)

@@ -227,7 +227,8 @@ def test_the_same_picture_under_another_record_is_an_attack_and_opens_nothing(si
     assert site.show("a", vector(0.1), print_of(1)).person == "ann"
     assert site.openings() == 1
     again = site.show("a", vector(0.1), print_of(1), record="another")
-    assert (again.outcome, again.replay, again.person, again.distance) == (FaceOutcome.REPLAYED, Replay.EXACT, "", None)
+    assert (again.outcome, again.replay, again.person) == (FaceOutcome.REPLAYED, Replay.EXACT, "ann")
+    assert not again.allowed
     assert (site.openings(), site.attacks()) == (1, [("exact", 1)])
 
 
