@@ -1,7 +1,7 @@
 """From the face vision saw to what it means at this gate: whose it is, whether they may pass, whether it is a replay.
 
 Only people who consented to be compared at the place are searched: those of the gate's own building first, at the
-threshold of so small a gallery, and everybody else only when that names nobody and leaves no doubt.
+threshold of so small a gallery, and everybody else only when that names nobody.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gateway.replay import Sighting, Sightings, repeats
 from gateway.settings import Faces
 from gateway.thresholds import Thresholds
 from vision.gallery import Gallery
-from vision.types import FaceFound, Identified, Look, Match, Stranger, Unsure, outcome
+from vision.types import FaceFound, Identified, Look, Match, Unsure, outcome
 
 
 class FaceSight:
@@ -52,16 +52,19 @@ class FaceSight:
         return self._told(match, device, now, told), sighting
 
     def _match(self, embedding: bytes, device: Device, now: datetime) -> Match:
-        """In ever wider circles, until somebody is named or may be meant."""
+        """In ever wider circles, until somebody is named. The wider one holds the nearer: what was in doubt among the
+        neighbours (a face just beyond the threshold, say) it can only settle by somebody who is clearly nearer.
+        """
         everybody = self._directory.may_match(device, now)
         neighbours = self._directory.residents.neighbours(device, now)
         circles = [neighbours, everybody] if 0 < len(neighbours) < len(everybody) else [everybody]
-        rule = self._thresholds.rule(len(circles))
+        rule, margin = self._thresholds.rule(len(circles)), self._settings.margin
+        answers: list[Match] = []
         for people in circles:
-            match = self._gallery.identify(embedding, threshold=rule, margin=self._settings.margin, among=people)
-            if not isinstance(match, Stranger):
-                break
-        return match
+            answers.append(self._gallery.identify(embedding, threshold=rule, margin=margin, among=people))
+            if isinstance(answers[-1], Identified):
+                return answers[-1]
+        return next((answer for answer in answers if isinstance(answer, Unsure)), answers[-1])
 
     def _replay(self, sighting: Sighting, match: Match, pending: Iterable[Sighting]) -> Replay:
         """Nearly the same picture of a stranger opens nothing, and may be a poster behind the gate."""

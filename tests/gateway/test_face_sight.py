@@ -212,6 +212,17 @@ def test_the_gates_own_building_is_searched_first_and_the_estate_only_for_nobody
     assert (at_the_estates_gate.person, at_the_estates_gate.searched) == ("ann", 42)
 
 
+def test_a_doubt_among_the_neighbours_is_settled_by_somebody_clearly_nearer_and_by_nobody_else(site: Site) -> None:
+    site.enrol("ann", vector(0), building="b1")
+    site.enrol("bo", vector(0.55), building="b2")
+    calibrate(site)
+    just_beyond = site.shell.thresholds.at(1, 2).distance + 0.02
+    unsure = site.show("a", vector(0, just_beyond), print_of(1))
+    assert (unsure.outcome, unsure.searched, unsure.person) == (FaceOutcome.UNSURE, 1, "")
+    settled = site.show("b", vector(0.5), print_of(2))
+    assert (settled.outcome, settled.searched, settled.person) == (FaceOutcome.IDENTIFIED, 2, "bo")
+
+
 def test_nobody_is_searched_whose_consent_does_not_cover_the_gate(site: Site) -> None:
     site.enrol("ann", vector(0), building="b2", scope="building:b2")
     answer = site.show("a", vector(0.1), print_of(1))
