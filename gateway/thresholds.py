@@ -26,6 +26,12 @@ from vision.gallery import Limit, Rule
 from vision.types import MODEL
 
 
+def rounded_up(templates: int) -> int:
+    """To three binary digits, by at most a quarter: a handful of sizes stands for all."""
+    step = 1 << max(0, templates.bit_length() - 3)
+    return -(-templates // step) * step
+
+
 class Kept(Struct, frozen=True, kw_only=True):
     """A calibration as it was recorded. `seq` counts them; the newest one counts."""
 
@@ -140,8 +146,8 @@ class Thresholds:
         return self._limit(self._now, templates, searches)
 
     def _limit(self, now: _InForce, templates: int, searches: int) -> Limit:
-        """Made once for each size, rounded up to a power of two: never too lenient, and nothing to reckon per face."""
-        bucket = 1 << (max(1, templates) - 1).bit_length()
+        """Made once for each size, rounded up: never too lenient, and nothing to reckon per face."""
+        bucket = rounded_up(max(1, templates))
         found = now.limits.get((bucket, searches))
         if found is None:
             found = now.limits[bucket, searches] = self._made(now, bucket, searches)

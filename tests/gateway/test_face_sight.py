@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devices.events import FaceIdentified, FaceOutcome, Replay
 from devices.model import Device
@@ -19,6 +21,7 @@ from gateway.face_report import report
 from gateway.refusals import InvalidError
 from gateway.residents import Enrolment, Face
 from gateway.settings import Faces
+from gateway.thresholds import rounded_up
 from tests.gateway.shell import GATE, START, Shell
 from vision.calibration import Calibration, operating_point
 from vision.types import Box, FaceFound, Look
@@ -141,9 +144,17 @@ def test_with_a_calibration_the_threshold_follows_from_the_rate_and_the_template
     site.enrol("ann", vector(0), more=2)
     calibrate(site)
     answer = site.show("a", vector(0.2), print_of(1))
-    point = operating_point(CALIBRATION, far=1e-4, gallery=4)  # 3 templates, rounded up
+    point = operating_point(CALIBRATION, far=1e-4, gallery=3)
     assert (answer.threshold, answer.why, answer.searched) == (point.threshold, point.why, 3)
     assert site.shell.thresholds.at(5000).distance < answer.threshold
+
+
+@given(st.integers(1, 10_000_000))
+def test_sizes_are_rounded_up_by_a_quarter_at_most_to_a_handful(templates: int) -> None:
+    bucket = rounded_up(templates)
+    assert templates <= bucket < 1.25 * templates + 1
+    assert rounded_up(bucket) == bucket
+    assert len(f"{bucket:b}".rstrip("0")) <= 3, "three binary digits"
 
 
 def test_a_calibration_of_another_detector_or_network_is_refused_and_nothing_changes(site: Site) -> None:
@@ -207,7 +218,9 @@ def test_the_gates_own_building_is_searched_first_and_the_estate_only_for_nobody
     assert (near.person, near.searched) == ("ann", 1)
     assert (wide.person, wide.searched) == ("bo", 42)
     assert near.threshold == operating_point(CALIBRATION, far=5e-5, gallery=1).threshold > wide.threshold
-    assert wide.threshold == operating_point(CALIBRATION, far=5e-5, gallery=64).threshold, "each search has half"
+    assert wide.threshold == operating_point(CALIBRATION, far=5e-5, gallery=48).threshold, (
+        "each search has half, sizes are rounded up"
+    )
     at_the_estates_gate = site.show("c", vector(0.1), print_of(3), gate=ESTATE_GATE)
     assert (at_the_estates_gate.person, at_the_estates_gate.searched) == ("ann", 42)
 
