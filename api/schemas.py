@@ -285,7 +285,7 @@ class ImportView(Shape):
 
 class PlaceBody(Shape):
     id: Annotated[str, Field(min_length=1, max_length=64)]
-    kind: Literal["community", "grid", "building"]
+    kind: Literal["district", "sub_district", "community", "grid", "building", "unit"]
     name: Text
     parent: Id = Field(default="", description="The place it lies in.")
 

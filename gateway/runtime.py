@@ -40,6 +40,7 @@ from gateway.mqtt import Mqtt
 from gateway.policies import POLICIES
 from gateway.reader import Reader
 from gateway.rights import device_rights
+from gateway.schedule import Schedule
 from gateway.settings import Faces, Settings, SettingsError
 from gateway.store import Store
 from gateway.telemetry import Telemetry
@@ -212,8 +213,19 @@ def restored_hub(
     now: datetime,
 ) -> Hub:
     """The hub as the journal left it: open alerts, states, and commands that wait for their outcome."""
-    alerts = AlertBook(journal.open_alerts(), journal.alert, journal.open_alert)
-    hub = Hub(kinds=kinds, protocols=protocols, directory=directory, settings=settings, alerts=alerts)
+    schedule = Schedule()
+    alerts = AlertBook(
+        journal.open_alerts(),
+        journal.alert,
+        journal.open_alert,
+        ladders=settings.escalation.ladders,
+        roster=directory.roster,
+        budget=settings.budget,
+        schedule=schedule,
+    )
+    hub = Hub(
+        kinds=kinds, protocols=protocols, directory=directory, settings=settings, alerts=alerts, schedule=schedule
+    )
     known = [(device.id, kinds[device.kind]) for device in directory.devices() if device.kind in kinds]
     shapes = {policy.name: type(policy.initial) for policy in POLICIES}
     hub.states.restore(journal.device_states(known), journal.policy_states(shapes), now)

@@ -11,7 +11,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta, Struct, field
 
+from devices.alert_types import Severity
+from devices.escalation import Ladder
 from vision.types import FaceEngineName
+
+Seconds = Annotated[float, Meta(gt=0)]
 
 
 class SettingsError(ValueError):
@@ -95,6 +99,42 @@ class Policies(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     uplink_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
 
 
+class Escalation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When who is told of an alert nobody owns, s: three times each, for the grid worker, the community and the
+    sub-district, then how often again. `..._on_site_s`: owned, but nobody there by then, it is nobody's again; 0:
+    never.
+    """
+
+    p1: tuple[Seconds, Seconds, Seconds] = (60, 180, 600)
+    p1_repeat_s: Seconds = 1800
+    p1_on_site_s: Annotated[float, Meta(ge=0)] = 600
+    p2: tuple[Seconds, Seconds, Seconds] = (300, 1800, 14_400)
+    p2_repeat_s: Seconds = 86_400
+    p2_on_site_s: Annotated[float, Meta(ge=0)] = 7200
+    p3: tuple[Seconds, Seconds, Seconds] = (28_800, 86_400, 259_200)
+    p3_repeat_s: Seconds = 604_800
+    p3_on_site_s: Annotated[float, Meta(ge=0)] = 0
+
+    @property
+    def ladders(self) -> dict[Severity, Ladder]:
+        """By severity."""
+        return {
+            Severity.P1: Ladder(after=self.p1, repeat_s=self.p1_repeat_s, on_site_s=self.p1_on_site_s or None),
+            Severity.P2: Ladder(after=self.p2, repeat_s=self.p2_repeat_s, on_site_s=self.p2_on_site_s or None),
+            Severity.P3: Ladder(after=self.p3, repeat_s=self.p3_repeat_s, on_site_s=self.p3_on_site_s or None),
+        }
+
+
+class Budget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many alerts a desk can take in (ISA-18.2 6.2: more than ten in ten minutes are a flood, which is over below
+    five). `window_s`: the ten minutes. In a flood P3 alerts wait behind one that says so; `flood` 0: never.
+    """
+
+    window_s: Annotated[float, Meta(gt=0)] = 600
+    flood: Annotated[int, Meta(ge=0)] = 10
+    over: Annotated[int, Meta(ge=0)] = 5
+
+
 class Webhooks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where alerts may be delivered. `allow_private`: also to private address ranges (a backend on the LAN)."""
 
@@ -118,6 +158,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limits: Limits = field(default_factory=Limits)
     policies: Policies = field(default_factory=Policies)
     webhooks: Webhooks = field(default_factory=Webhooks)
+    escalation: Escalation = field(default_factory=Escalation)
+    budget: Budget = field(default_factory=Budget)
 
     @property
     def data(self) -> Path:
