@@ -140,17 +140,21 @@ class Roster:
         """
         if not self._staff:
             return (level.value,)
-        for place in self._around(alert):
+        return self.serving(level, (alert.building, alert.grid, alert.community), now)
+
+    def serving(self, level: Level, places: Iterable[str], now: datetime) -> tuple[str, ...]:
+        """Who is on duty at a level for these places or those they lie in, the first that has anybody."""
+        for place in self._around(places):
             serving = self._serving.get((level, place), ())
             found = {one for worker in serving for one in self._standing_in(worker, now)}
             if found:
                 return tuple(sorted(found))
         return ()
 
-    def _around(self, alert: Alert) -> Iterator[str]:
-        """The places an alert lies in, from the smallest; each once."""
+    def _around(self, places: Iterable[str]) -> Iterator[str]:
+        """These places, each with those it lies in; each once."""
         seen: set[str] = set()
-        for start in (alert.building, alert.grid, alert.community):
+        for start in places:
             for place in self._upwards(start):
                 if place not in seen:
                     seen.add(place)

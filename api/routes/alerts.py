@@ -35,6 +35,8 @@ def list_alerts(
     type: Filter = None,  # noqa: A002
     device: Filter = None,
     community: Filter = None,
+    incident: Filter = None,
+    hidden: Annotated[bool | None, Query(description="Only those explained by another, or only the others.")] = None,
 ) -> schemas.AlertPage:
     """Newest first, page by page with `before`. With `after`: by their latest change, oldest first. For a feed without
     gaps take `/v1/alerts/changes`.
@@ -45,6 +47,8 @@ def list_alerts(
         "type = ?": type,
         "device = ?": device,
         "community = ?": community,
+        "incident = ?": incident,
+        "hidden = ?": hidden,
     }
     order = "raised_at DESC, id DESC"
     if after is not None:
