@@ -242,15 +242,20 @@ def unshelved(alert: Alert) -> Alert:
     return replace(alert, shelved_until=None, shelved_reason="")
 
 
+_HELD = (Work.CLAIMED, Work.ON_SITE)
 _WORK_ORDER = (Work.NONE, Work.ACCEPTED, Work.ASSIGNED, Work.CLAIMED, Work.ON_SITE, Work.RESOLVED, Work.VERIFIED)
 
 
 def worked(alert: Alert, *, work: Work, assignee: str, now: datetime) -> Alert:
     """The backend tells where it stands. Idempotent; a step back is ignored except `rejected` and a new `assigned`
     (to somebody else than before).
+
+    :raises AlertError: somebody else has claimed it: the first claim stands until it is given back or assigned anew.
     """
     if work is alert.work and assignee in ("", alert.assignee):
         return alert
+    if work in _HELD and alert.work in _HELD and alert.assignee and assignee not in ("", alert.assignee):
+        raise AlertError(f"{alert.assignee} has claimed it already")
     anew = work is Work.ASSIGNED and assignee not in ("", alert.assignee)
     forward = work is Work.REJECTED or alert.work is Work.REJECTED or anew
     if not forward and _WORK_ORDER.index(work) < _WORK_ORDER.index(alert.work):

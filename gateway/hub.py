@@ -54,7 +54,8 @@ from gateway.alertbook import AlertBook
 from gateway.changes import Changes, DeviceState, EventRow, Job, Point, Sending
 from gateway.commandbook import CommandBook
 from gateway.directory import Directory
-from gateway.policies import POLICIES, Policy
+from gateway.policies import POLICIES
+from gateway.policy import Policy
 from gateway.reader import Read, event_id
 from gateway.schedule import Name, Schedule
 from gateway.settings import Settings

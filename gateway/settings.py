@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -88,8 +89,25 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     command_s: Annotated[float, Meta(gt=0, le=60)] = 5
 
 
+class KeyPeriod(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An epidemic or other key period, off unless `legal_basis` names the order it rests on and its first and last day
+    are given (local dates, both included). In it a terminal's body temperature of `fever_c` or more is an alert.
+    """
+
+    legal_basis: str = ""
+    first: date | None = None
+    last: date | None = None
+    fever_c: Annotated[float, Meta(ge=35, le=42)] = 37.3
+
+    def covers(self, day: date) -> bool:
+        """Whether the period is on."""
+        if not self.legal_basis.strip() or self.first is None or self.last is None:
+            return False
+        return self.first <= day <= self.last
+
+
 class Policies(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What spans devices."""
+    """What spans devices; docs/scenarios.md tells what for. Units: _s, _min, _h, _days, _share (a fraction)."""
 
     refusals: Annotated[int, Meta(ge=2, le=50)] = 3
     refusal_window_s: Annotated[float, Meta(gt=0)] = 120
@@ -97,6 +115,19 @@ class Policies(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     nobody_passed_s: Annotated[float, Meta(gt=0)] = 15
     offline_wait_s: Annotated[float, Meta(gt=0)] = 10
     uplink_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    tailgating_s: Seconds = 10
+    tailgating_clear_s: Seconds = 300
+    old_credential_tries: Annotated[int, Meta(ge=1, le=50)] = 2
+    old_credential_h: Annotated[float, Meta(gt=0)] = 24
+    visit_h: Annotated[float, Meta(gt=0)] = 24
+    full_bays: Annotated[int, Meta(ge=1)] = 5
+    full_min: Annotated[float, Meta(gt=0)] = 30
+    flapping: Annotated[int, Meta(ge=2, le=50)] = 5
+    flapping_min: Annotated[float, Meta(gt=0)] = 60
+    group_dark: Annotated[int, Meta(ge=2)] = 3
+    group_dark_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    stair_readings: Annotated[int, Meta(ge=1, le=50)] = 3
+    key_period: KeyPeriod = field(default_factory=KeyPeriod)
 
 
 class Escalation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
