@@ -69,6 +69,10 @@ CREATE TABLE staff(id TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 ALTER TABLE alerts ADD COLUMN incident TEXT NOT NULL DEFAULT '';
 ALTER TABLE alerts ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX alerts_incident ON alerts(incident) WHERE open = 1;
+CREATE INDEX alerts_device ON alerts(device, raised_at, id);
+CREATE INDEX alerts_community ON alerts(community, raised_at, id);
+CREATE INDEX alerts_type ON alerts(type, raised_at, id);
+CREATE INDEX alerts_severity ON alerts(severity, raised_at, id);
 """
 
 MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF)
