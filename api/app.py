@@ -13,18 +13,20 @@ from fastapi.staticfiles import StaticFiles
 
 from api import docs, errors
 from api.facade import Gateway
-from api.routes import alerts, devices, faces, places, residents, subscriptions, system, vehicles
+from api.routes import alerts, devices, faces, load, places, residents, staff, subscriptions, system, vehicles
 from api.stream import Feed
 from api.web import Guard
 
 DESK = Path(__file__).parent / "desk"
 ROUTERS = (
     alerts.router,
+    load.router,
     devices.router,
     residents.router,
     faces.router,
     vehicles.router,
     places.router,
+    staff.router,
     subscriptions.router,
     system.router,
 )
