@@ -12,7 +12,7 @@ from devices.commands import CommandRecord
 from devices.effects import IdentifyFace, ReadPlate
 from devices.events import Event
 from devices.kinds.link import Link
-from devices.model import HttpCall, Outgoing
+from devices.model import HttpCall, HttpReply, Outgoing
 
 
 class DeviceState(Struct, frozen=True):
@@ -54,7 +54,7 @@ class Job(NamedTuple):
 class Sending(NamedTuple):
     """A message to send once the batch is safe. `command` is "" for a protocol's own replies."""
 
-    message: Outgoing | HttpCall
+    message: Outgoing | HttpCall | HttpReply
     device: str
     command: str
     not_after: datetime | None
