@@ -12,8 +12,10 @@ from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 
 from api import docs, errors
+from api.bodies import Held
+from api.digest import Digests
 from api.facade import Gateway
-from api.routes import alerts, devices, places, residents, subscriptions, system, vehicles
+from api.routes import access, alerts, devices, ingest, places, residents, subscriptions, system, vehicles
 from api.stream import Feed
 from api.web import Guard
 
@@ -21,11 +23,13 @@ DESK = Path(__file__).parent / "desk"
 ROUTERS = (
     alerts.router,
     devices.router,
+    access.router,
     residents.router,
     vehicles.router,
     places.router,
     subscriptions.router,
     system.router,
+    ingest.router,
 )
 
 
@@ -52,6 +56,8 @@ def create_app(gateway: Gateway) -> FastAPI:
     )
     app.state.gateway = gateway
     app.state.feed = feed
+    app.state.digests = Digests()
+    app.state.held = Held()
     errors.install(app)
     for router in ROUTERS:
         app.include_router(router)

@@ -25,8 +25,8 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
 class Access(Struct, frozen=True, kw_only=True):
-    """One device's. `url`: scheme, host and port of its own server, "" where it is never called. `fingerprint`: SHA-256
-    of the certificate it must show, hex; "" for one that a public authority has signed. `push_token`: what it shows when
+    """One device's. `url`: scheme, host and port of its server, "" where it is never called. `fingerprint`: SHA-256
+    of the certificate it must show, hex; "" for one a public authority has signed. `push_token`: what it shows when
     it posts, "" where it may not.
     """
 

@@ -12,6 +12,7 @@ QUARANTINED = Counter("linli_quarantined", "Messages put into quarantine.", ["re
 IGNORED = Counter("linli_ignored", "Messages that say nothing we act on.", ["reason"], registry=REGISTRY)
 COMMANDS = Counter("linli_commands", "Commands by where they ended.", ["type", "status"], registry=REGISTRY)
 ALERTS = Counter("linli_alerts", "Alerts raised.", ["type"], registry=REGISTRY)
+POSTS = Counter("linli_posts", "What devices posted over HTTP, by how it was answered.", ["status"], registry=REGISTRY)
 DELIVERIES = Counter("linli_deliveries", "Webhook deliveries.", ["outcome"], registry=REGISTRY)
 VISION_JOBS = Counter("linli_vision_jobs", "Looks at pictures.", ["kind", "outcome"], registry=REGISTRY)
 COMMIT_SECONDS = Histogram(

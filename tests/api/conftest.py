@@ -29,7 +29,8 @@ from devices.kinds.link import Link
 from devices.model import Decoded, Device, Outgoing, Protocol
 from devices.protocols import PROTOCOLS
 from gateway import directory as directory_module
-from gateway.actions import Action, ReloadDirectory, SendCommand
+from gateway.access import AccessBook
+from gateway.actions import Action, RefusedError, ReloadDirectory, SendCommand
 from gateway.alertbook import AlertBook
 from gateway.changes import Changes, DeviceState
 from gateway.courier import Courier
@@ -37,7 +38,10 @@ from gateway.directory import Directory
 from gateway.evidence import Evidence
 from gateway.health import Health
 from gateway.hub import Hub
-from gateway.journal import Journal
+from gateway.inbox import PostAnswer, Posted
+from gateway.intake import Intake
+from gateway.journal import CommitError, Journal
+from gateway.reader import Reader
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.vault import Vault
@@ -94,6 +98,10 @@ class Estate:
             settings=self.settings,
             alerts=self.alerts,
         )
+        self.access = AccessBook(self.store, self.vault)
+        reader = Reader(registry.protocols(), self.directory, limits=self.settings.limits, zone="Asia/Shanghai")
+        self.intake = Intake(reader=reader, hub=self.hub, journal=self.journal)
+        self.busy = False
         self._lock = threading.Lock()
         self.published = 0
 
@@ -127,6 +135,21 @@ class Estate:
                 return known or self.hub.request(action, uuid.uuid4().hex, now, Changes(), turn)
             case _:
                 return self.alerts.transition(action, now, batch=Changes(), turn=turn)
+
+    def post(self, post: Posted) -> Future[PostAnswer]:
+        if self.busy:
+            raise RefusedError("the gateway is too busy to take this now; try again")
+        future: Future[PostAnswer] = Future()
+        batch = Changes()
+        try:
+            with self._lock:
+                answer = self.intake.post(post, batch)
+                self.journal.commit(batch, post.received_at)
+                self.hub.adopt(batch, post.received_at)
+            future.set_result(answer)
+        except CommitError as error:
+            future.set_exception(error)
+        return future
 
     def health(self) -> Health:
         return Health(ok=not self.problems, problems=self.problems, details={})
