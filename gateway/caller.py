@@ -128,7 +128,8 @@ class Caller:
             status, body = self._made(job)
         except _UnsentError as error:
             log.info("call_not_made", device=job.device, reason=str(error))
-            self._inbox.answer(CommandUnsent(command=job.command, device=job.device, reason=str(error)))
+            reason = f"{job.device}: {error}"
+            self._inbox.answer(CommandUnsent(command=job.command, device=job.device, reason=reason))
         except requests.RequestException as error:
             log.warning("call_without_reply", device=job.device, error=type(error).__name__)
         except Exception:  # the supervisor: an error of our own costs one call, not all that wait for the device
@@ -145,9 +146,9 @@ class Caller:
         try:
             access = self._book.of(job.device)
         except VaultError as error:
-            raise _UnsentError("its access cannot be opened; set it again: PUT /v1/devices/{id}/access") from error
+            raise _UnsentError("what is set for calling it cannot be opened; set its access again") from error
         if not access.url:
-            raise _UnsentError("its url is not set; PUT /v1/devices/{id}/access")
+            raise _UnsentError("the url of its access is not set")
         left_s = (job.not_after - self._clock()).total_seconds()
         if left_s <= 0:
             raise _UnsentError("not_after passed before it could be called")
@@ -191,11 +192,11 @@ def _why(error: requests.RequestException) -> Exception:
     """`_UnsentError` where the request cannot have arrived, else the error itself."""
     reason = getattr(error.args[0], "reason", error.args[0]) if error.args else error
     if isinstance(reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError):
-        return _UnsentError("the device cannot be reached at its url")
+        return _UnsentError("it cannot be reached at the url of its access")
     if isinstance(reason, urllib3.exceptions.SSLError):
         cause = reason.args[0] if reason.args else None
         if isinstance(cause, ssl.SSLCertVerificationError) or "ingerprint" in str(cause):
-            return _UnsentError("the device's certificate is not the registered one; compare fingerprint")
+            return _UnsentError("its certificate is not the one of its access; compare the fingerprint")
     return error
 
 
@@ -205,10 +206,10 @@ def _check_taken(reply: requests.Response, access: Access) -> None:
     :raises _UnsentError: it was one.
     """
     if reply.status_code == 401 and not access.username:
-        raise _UnsentError("the device asks for a username and password; PUT /v1/devices/{id}/access")
+        raise _UnsentError("it asks for a username and a password, which its access does not have")
     if reply.status_code == 401 and "digest" not in reply.headers.get("www-authenticate", "").lower():
-        raise _UnsentError("the device offers no digest authentication; switch it on in the device")
+        raise _UnsentError("it offers no digest authentication; switch it on in the device")
     if reply.status_code == 401:
-        raise _UnsentError("the device refused the username or the password; PUT /v1/devices/{id}/access")
+        raise _UnsentError("it refused the username or the password of its access")
     if 300 <= reply.status_code < 400:
-        raise _UnsentError("the device answered with a redirect, which is never followed; check url")
+        raise _UnsentError("it answered with a redirect, which is never followed; check the url of its access")
