@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 
 from devices.effects import Command, Reboot, SyncTime
 from devices.errors import DecodeError
@@ -57,7 +57,7 @@ class _Status(Struct, frozen=True):
 
 
 class _Envelope(Struct, frozen=True):
-    inside: msgspec.Raw | None = field(name="EventNotificationAlert", default=None)
+    inside: Raw = field(name="EventNotificationAlert", default=Raw(b""))
 
 
 _STATUS = msgspec.json.Decoder(_Status)
@@ -81,8 +81,8 @@ def _read(body: bytes, shape: type[A]) -> A:
     body = body.lstrip(b"\xef\xbb\xbf \t\r\n")
     if body.startswith(b"<"):
         return fit(parse_xml(body)[1], shape)
-    found = parse(_ENVELOPE, body)
-    return parse(msgspec.json.Decoder(shape), found.inside if found.inside is not None else body)
+    inside = parse(_ENVELOPE, body).inside
+    return parse(msgspec.json.Decoder(shape), inside if memoryview(inside) else body)
 
 
 def _is_picture(part: HttpPart) -> bool:

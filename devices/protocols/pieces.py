@@ -39,7 +39,7 @@ def split(body: bytes) -> tuple[HttpPart, ...]:
 def _piece(piece: bytes) -> HttpPart:
     head, _, body = piece.partition(b"\r\n\r\n" if b"\r\n\r\n" in piece else b"\n\n")
     if b":" not in head.partition(b";")[0]:  # no headers at all
-        head, body = b"", piece
+        head, body = b"", piece.lstrip(b"\r\n")
     headers = {
         key.strip().lower(): value.strip()
         for key, _, value in (line.partition(":") for line in head.decode("latin-1").split("\n"))

@@ -52,6 +52,7 @@ class _TimeStamp(Struct, frozen=True):
 class _Plate(Struct, frozen=True):
     license: Scalar = None
     plate_id: Scalar = field(name="plateid", default=None)
+    path: Scalar = field(name="imagePath", default=None)
     offline: Scalar = field(name="isoffline", default=None)
     confidence: Scalar = None
     color: Scalar = field(name="colorType", default=None)
@@ -142,8 +143,10 @@ def _plate(address: str, plate: _Plate, received_at: datetime) -> Decoded:
         plate_color=_COLORS[color] if 0 <= color < len(_COLORS) else "",
         forged=integer(plate.fake) == 1,
     )
-    # Without a time plateid alone would have to tell records apart, and it starts anew with the camera.
-    record = name(f"plate:{plate_id}") if plate_id and at else ""
+    # Without a time plateid alone tells no records apart: it starts anew with the camera. A plate sent again must not
+    # open again, though, so what else stays the same is put to it.
+    rest = "" if at else f":{number[:16]}:{text(plate.path)[-48:]}"
+    record = name(f"plate:{plate_id[:32]}{rest}") if plate_id else ""
     stored = integer(plate.offline) == 1
     return only(address, event, image, record=record, timed=at is not None, stored=stored)
 
