@@ -82,7 +82,7 @@ class Body:
         self.size += size
 
     def _too_long(self) -> ApiError:
-        return ApiError(413, f"a post is at most {self._most} bytes", headers={"Connection": "close"})
+        return ApiError(413, f"a post is at most {self._most} bytes")
 
 
 class _Whole:
@@ -135,7 +135,7 @@ class _Multipart:
 
     def _begin(self) -> None:
         if len(self._parts) >= MAX_PARTS:
-            raise ApiError(413, f"a post has at most {MAX_PARTS} parts", headers={"Connection": "close"})
+            raise ApiError(413, f"a post has at most {MAX_PARTS} parts")
         self._headers, self._body = {}, bytearray()
 
     def _header_end(self) -> None:
@@ -145,7 +145,7 @@ class _Multipart:
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._body is None or len(self._body) + end - start > MAX_PART:
-            raise ApiError(413, f"a part is at most {MAX_PART} bytes", headers={"Connection": "close"})
+            raise ApiError(413, f"a part is at most {MAX_PART} bytes")
         self._body += data[start:end]
 
     def _end(self) -> None:

@@ -90,12 +90,15 @@ class Caller:
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="caller")
         self._lock = threading.Lock()
         self._waiting: dict[str, deque[_Job]] = {}
+        self._stopped = False
 
     def call(self, call: HttpCall, device: str, command: str, not_after: datetime) -> str:
         """Have a call made, after those its device has waiting; "" or why it cannot be."""
         job = _Job(call, device, command, not_after)
         with self._lock:
             others = self._waiting.get(device)
+            if self._stopped:
+                return "the gateway is stopping"
             if others is None:
                 self._waiting[device] = deque()
                 self._workers.submit(self._work, job)
@@ -108,6 +111,7 @@ class Caller:
     def stop(self) -> None:
         """End; calls that have not begun are never made."""
         with self._lock:
+            self._stopped = True
             for others in self._waiting.values():
                 others.clear()
         self._workers.shutdown(wait=True, cancel_futures=True)

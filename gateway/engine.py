@@ -1,6 +1,8 @@
 """The engine: one thread that reads, decides, commits, acknowledges and sends: the way of a message, top to bottom.
 
-    socket -> Reader (decode) -> Hub (decide) -> Journal (one durable transaction) -> adopt -> ack -> Dispatch
+    socket -> Intake: Reader (decode) -> Hub (decide) -> Journal (one durable transaction) -> adopt -> ack -> Dispatch
+
+What is posted over HTTP and what is asked from inside comes through the inbox, and goes the same way from there.
 
 If the transaction fails, nothing of the batch has happened: nothing was acknowledged, so the broker keeps it, and the
 engine says so, lets go of the broker and tries again until the disk can be written.

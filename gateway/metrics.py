@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 REGISTRY = CollectorRegistry()
 
-MESSAGES = Counter("linli_messages", "Messages taken from the broker.", ["protocol"], registry=REGISTRY)
+MESSAGES = Counter("linli_messages", "Messages taken from devices.", ["protocol"], registry=REGISTRY)
 EVENTS = Counter("linli_events", "Events decided and stored.", ["type"], registry=REGISTRY)
 QUARANTINED = Counter("linli_quarantined", "Messages put into quarantine.", ["reason"], registry=REGISTRY)
 IGNORED = Counter("linli_ignored", "Messages that say nothing we act on.", ["reason"], registry=REGISTRY)

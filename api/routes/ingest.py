@@ -66,7 +66,8 @@ async def ingest(request: Request, gateway: TheGateway, protocol: str, address: 
     sender = await run_in_threadpool(_sender, gateway, protocol, address)
     shown = _shown(request, sender, digests)
     if shown is not Verdict.GOOD:
-        log.info("post_refused", protocol=protocol, reason=f"who posts was not shown: {shown.value}")
+        if "authorization" in request.headers or request.query_params:  # else it only asks for a challenge
+            log.info("post_refused", protocol=protocol, reason=f"what was shown is {shown.value}")
         metrics.POSTS.labels("401").inc()
         return _who_are_you(request, digests.challenges(time.monotonic(), stale=shown is Verdict.STALE))
     try:
@@ -88,9 +89,13 @@ async def _taken(request: Request, gateway: Gateway, push: HttpPush, protocol: s
     coming: Future[PostAnswer] | None = None
     try:
         push = replace(push, parts=await body.parts())
-        coming = _handed_over(gateway, Posted(protocol=protocol, push=push, received_at=datetime.now(UTC)))
+        coming = gateway.post(Posted(protocol=protocol, push=push, received_at=datetime.now(UTC)))
         return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(coming)), ANSWER_WITHIN_S)
-    except (CommitError, TimeoutError) as error:
+    except (
+        CommitError,
+        RefusedError,
+        TimeoutError,
+    ) as error:  # the disk is full; we are busy, or stopping; or too slow
         raise ApiError(503, "it cannot be written down just now; send it again", headers=RETRY_AFTER) from error
     finally:
         _give_back(held, body.size, coming)
@@ -157,13 +162,6 @@ def _who_are_you(request: Request, challenges: list[str]) -> Response:
 
 
 # -- to the engine and back ---------------------------------------------
-
-
-def _handed_over(gateway: Gateway, post: Posted) -> Future[PostAnswer]:
-    try:
-        return gateway.post(post)
-    except RefusedError as error:
-        raise ApiError(503, "the gateway is busy; send it again", headers=RETRY_AFTER) from error
 
 
 def _give_back(held: Held, size: int, coming: Future[PostAnswer] | None) -> None:

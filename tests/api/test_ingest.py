@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from api import bodies
 from api.app import create_app
 from devices.model import Device
 from gateway import webserver
+from gateway.actions import RefusedError
+from gateway.inbox import PostAnswer
 from gateway.metrics import REGISTRY
 from tests.api.conftest import Estate
 
@@ -206,7 +209,7 @@ def test_a_device_that_floods_is_told_to_wait_and_somebody_is_told_of_it(call, e
     assert [alert.type for alert in estate.alerts.open] == ["device_flooding"]
 
 
-def test_what_cannot_be_written_down_is_to_be_sent_again(call, estate: Estate, token: str):
+def test_what_cannot_be_written_down_is_to_be_sent_again(call, estate: Estate, token: str, monkeypatch):
     shown = {"X-Push-Token": token}
     estate.journal._db.execute("PRAGMA query_only=ON")
     refused = call("POST", URL, json=passed(), headers=shown)
@@ -214,6 +217,11 @@ def test_what_cannot_be_written_down_is_to_be_sent_again(call, estate: Estate, t
     estate.busy = True
     assert call("POST", URL, json=passed(), headers=shown).status_code == 503
     estate.busy = False
+    stopping: Future[PostAnswer] = Future()
+    stopping.set_exception(RefusedError("the gateway is stopping"))
+    with monkeypatch.context() as patch:
+        patch.setattr(estate, "post", lambda _: stopping)
+        assert call("POST", URL, json=passed(), headers=shown).status_code == 503
     estate.journal._db.execute("PRAGMA query_only=OFF")
     assert call("POST", URL, json=passed(), headers=shown).status_code == 200
     assert events(estate).count(("door-1", "access_granted")) == 1

@@ -1,4 +1,4 @@
-"""The archive of vendor messages, where it lies beside the checkout: all HTTP ones are understood, and what the platform
+"""The archive of vendor messages, where it lies beside the checkout: all HTTP ones are understood, and what a platform
 sent to such devices is what we send.
 """
 

@@ -137,6 +137,13 @@ def test_too_many_calls_for_one_device_are_refused(line: Line, door: HttpDoor) -
     assert refused == [""] * (WAITING_AT_MOST + 1) + ["too many calls wait for this device"]
 
 
+def test_who_stops_calls_nobody_any_more(line: Line, door: HttpDoor) -> None:
+    line.door(door)
+    line.caller.stop()
+    assert line.call() == "the gateway is stopping"
+    assert door.asked == 0
+
+
 @pytest.mark.parametrize(
     ("reply", "access", "why"),
     [
