@@ -58,7 +58,7 @@ class HttpTerminal:
 
     def post(self, body: Any) -> requests.Response:
         """Any JSON, once, for who wants to see the answer."""
-        return self._post(json.dumps(body).encode(), "application/json")
+        return self.say(json.dumps(body).encode(), "application/json")
 
     def again(self) -> int:
         """Send what was not answered 200."""
@@ -70,14 +70,15 @@ class HttpTerminal:
 
     def _send(self, body: bytes, media: str) -> int:
         try:
-            status = self._post(body, media).status_code
+            status = self.say(body, media).status_code
         except requests.RequestException:
             status = 0
         if status != 200:
             self.unsent.append((body, media))
         return status
 
-    def _post(self, body: bytes, media: str) -> requests.Response:
+    def say(self, body: bytes, media: str) -> requests.Response:
+        """Any body, once."""
         auth = HTTPDigestAuth(self._username, self._token) if self._username else None
         params = {} if self._username else {"token": self._token}
         headers = {"Content-Type": media}

@@ -18,7 +18,7 @@ from devices.events import CoverMoved, Event, Hazard, HazardDetected, Vendor, Ve
 from devices.model import Decoded, Device, HttpCall, HttpPush, Protocol, Reading
 from devices.protocols.wire import Scalar, address_of, integer, label, local_time, name, no_topic, parse, text
 
-_MAX_ROWS = 500
+_MAX_ROWS = 200
 _FALSE, _RECOVERED = 2, 3
 _COVER = "dc20"
 _HAZARDS = {

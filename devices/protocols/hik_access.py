@@ -83,8 +83,9 @@ def receive(push: HttpPush, received_at: datetime, zone: tzinfo) -> Decoded:
         return _history(push.address, page.records or [], received_at, zone)
     event = said.live if isinstance(said.live, _Event) else page or said
     if event.code is not None:
-        readings = (_reading(event, said.written or event.time, received_at, zone, pictures),)
-        return Decoded(address=push.address, readings=readings, images=pictures[:1])
+        reading = _reading(event, said.written or event.time, received_at, zone, pictures)
+        images = pictures[:1] if getattr(reading.event, "evidence", "") else ()
+        return Decoded(address=push.address, readings=(reading,), images=images)
     at = moment(said.written, zone)
     if said.type in ("heartbeat", "videoloss"):  # a terminal has no video to lose: this is how old firmware breathes
         return only(push.address, Heartbeat(at=at or received_at), timed=at is not None)
