@@ -165,7 +165,7 @@ class Caller:
                     job.call.method,
                     access.url.rstrip("/") + job.call.path,
                     data=job.call.payload or None,
-                    headers={"Content-Type": job.call.media} if job.call.media else {},
+                    headers={"Accept-Encoding": "identity", "Content-Type": job.call.media or None},
                     auth=_DigestInTime(access, lambda: self._clock() < job.not_after) if access.username else None,
                     timeout=(min(CONNECT_WITHIN_S, left_s), min(REPLY_WITHIN_S, left_s)),
                     verify=not access.fingerprint,

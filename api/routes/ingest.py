@@ -91,11 +91,7 @@ async def _taken(request: Request, gateway: Gateway, push: HttpPush, protocol: s
         push = replace(push, parts=await body.parts())
         coming = gateway.post(Posted(protocol=protocol, push=push, received_at=datetime.now(UTC)))
         return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(coming)), ANSWER_WITHIN_S)
-    except (
-        CommitError,
-        RefusedError,
-        TimeoutError,
-    ) as error:  # the disk is full; we are busy, or stopping; or too slow
+    except (CommitError, RefusedError, TimeoutError) as error:  # the disk is full; busy or stopping; or too slow
         raise ApiError(503, "it cannot be written down just now; send it again", headers=RETRY_AFTER) from error
     finally:
         _give_back(held, body.size, coming)
@@ -122,6 +118,9 @@ def _sender(gateway: Gateway, protocol: str, address: str) -> _Sender:
 
 def _shown(request: Request, sender: _Sender, digests: Digests) -> Verdict:
     """Whether the request shows the device's token: in the query, a header, as a password (Basic), or by digest."""
+    if _same(request.query_params.get("token") or request.headers.get("x-push-token", ""), sender.token):
+        return Verdict.GOOD
+    good = False
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     match scheme.lower():
         case "digest":
@@ -135,8 +134,6 @@ def _shown(request: Request, sender: _Sender, digests: Digests) -> Verdict:
             good = name in sender.names and _same(secret, sender.token)
         case "bearer":
             good = _same(given.strip(), sender.token)
-        case _:
-            good = _same(request.headers.get("x-push-token") or request.query_params.get("token", ""), sender.token)
     return Verdict.GOOD if good else Verdict.WRONG
 
 
