@@ -15,18 +15,32 @@ from api import docs, errors
 from api.bodies import Held
 from api.digest import Digests
 from api.facade import Gateway
-from api.routes import access, alerts, devices, ingest, places, residents, subscriptions, system, vehicles
+from api.routes import (
+    access,
+    alerts,
+    devices,
+    ingest,
+    load,
+    places,
+    residents,
+    staff,
+    subscriptions,
+    system,
+    vehicles,
+)
 from api.stream import Feed
 from api.web import Guard
 
 DESK = Path(__file__).parent / "desk"
 ROUTERS = (
     alerts.router,
+    load.router,
     devices.router,
     access.router,
     residents.router,
     vehicles.router,
     places.router,
+    staff.router,
     subscriptions.router,
     system.router,
     ingest.router,

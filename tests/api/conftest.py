@@ -31,17 +31,16 @@ from devices.protocols import PROTOCOLS
 from gateway import directory as directory_module
 from gateway.access import AccessBook
 from gateway.actions import Action, RefusedError, ReloadDirectory, SendCommand
-from gateway.alertbook import AlertBook
 from gateway.changes import Changes, DeviceState
 from gateway.courier import Courier
 from gateway.directory import Directory
 from gateway.evidence import Evidence
 from gateway.health import Health
-from gateway.hub import Hub
 from gateway.inbox import PostAnswer, Posted
 from gateway.intake import Intake
 from gateway.journal import CommitError, Journal
 from gateway.reader import Reader
+from gateway.runtime import restored_hub
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.vault import Vault
@@ -90,14 +89,11 @@ class Estate:
         self.problems: list[str] = []
         self.courier = Courier(self.store, self.vault, self.settings)
         self.journal = Journal(self.store, self.vault, retention=self.settings.retention, limits=self.settings.limits)
-        self.alerts = AlertBook(self.journal.open_alerts(), self.journal.alert, self.journal.open_alert)
-        self.hub = Hub(
-            kinds=registry.kinds(),
-            protocols=registry.protocols(),
-            directory=self.directory,
-            settings=self.settings,
-            alerts=self.alerts,
+        now = datetime.now(UTC)
+        self.hub = restored_hub(
+            registry.kinds(), registry.protocols(), self.directory, self.settings, self.journal, now
         )
+        self.alerts = self.hub.alerts
         self.access = AccessBook(self.store, self.vault)
         reader = Reader(registry.protocols(), self.directory, limits=self.settings.limits, zone="Asia/Shanghai")
         self.intake = Intake(reader=reader, hub=self.hub, journal=self.journal)
