@@ -12,8 +12,23 @@ from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 
 from api import docs, errors
+from api.bodies import Held
+from api.digest import Digests
 from api.facade import Gateway
-from api.routes import alerts, devices, faces, load, places, residents, staff, subscriptions, system, vehicles
+from api.routes import (
+    access,
+    alerts,
+    devices,
+    faces,
+    ingest,
+    load,
+    places,
+    residents,
+    staff,
+    subscriptions,
+    system,
+    vehicles,
+)
 from api.stream import Feed
 from api.web import Guard
 
@@ -22,6 +37,7 @@ ROUTERS = (
     alerts.router,
     load.router,
     devices.router,
+    access.router,
     residents.router,
     faces.router,
     vehicles.router,
@@ -29,6 +45,7 @@ ROUTERS = (
     staff.router,
     subscriptions.router,
     system.router,
+    ingest.router,
 )
 
 
@@ -55,6 +72,8 @@ def create_app(gateway: Gateway) -> FastAPI:
     )
     app.state.gateway = gateway
     app.state.feed = feed
+    app.state.digests = Digests()
+    app.state.held = Held()
     errors.install(app)
     for router in ROUTERS:
         app.include_router(router)

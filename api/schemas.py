@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 
 from devices.alerts import Condition, Disposition, Work
 from devices.commands import CommandStatus
@@ -181,6 +181,40 @@ class DeviceView(DeviceNew):
 
 class DeviceList(Shape):
     items: list[DeviceView]
+
+
+class AccessBody(Shape):
+    """How a device that speaks HTTP is reached. Everything is set anew, but for the push token."""
+
+    url: Annotated[str, Field(max_length=300)] = Field(
+        default="", description="Empty: it is never called.", examples=["https://192.168.1.64"]
+    )
+    username: Text = ""
+    password: Annotated[SecretStr, Field(max_length=128)] = SecretStr("")
+    fingerprint: Annotated[str, Field(max_length=100)] = Field(
+        default="", description="SHA-256 of the device's own certificate; empty: a public authority has signed it."
+    )
+    new_push_token: bool = Field(default=False, description="Replace the token it posts with; the old one ends.")
+
+
+class AccessView(Shape):
+    """What is set, without the secrets."""
+
+    url: str
+    username_set: bool
+    password_set: bool
+    fingerprint: str
+    push_token_set: bool
+    push_path: str | None = Field(
+        description="Where it posts; null: its protocol does not.", examples=["/ingest/hik_access/GATE-0003"]
+    )
+
+
+class AccessSet(AccessView):
+    push_token: str | None = Field(
+        description="Shown this once, when it is new. As ?token=, as the header X-Push-Token, or as the password "
+        "of the device's id by digest."
+    )
 
 
 class CommandBody(Shape):

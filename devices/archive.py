@@ -7,25 +7,36 @@ text where the message is no JSON.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
+from functools import partial
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
 from devices.errors import DecodeError
-from devices.model import Protocol
+from devices.model import Decoded, HttpPart, HttpPush, Protocol
 from devices.protocols.wire import Scalar, inner, text
 
 HTTP_TOPICS = {"/Subscribe/": "oem_face"}
 """Where a vendor posts the same messages over HTTP: start of the path -> name of the protocol."""
+HTTP_PROTOCOLS = {
+    "Hikvision ISAPI AccessControllerEvent": "hik_access",
+    "Hikvision ISAPI ANPR": "hik_anpr",
+    "Hikvision ISAPI EventNotificationAlert": "hik_camera",
+    "Hikvision ISAPI": "hik_access",
+    "Dahua": "dahua",
+    "CLAA": "claa",
+}
+"""What speaks HTTP and has no topic: start of an archive's name for the protocol -> ours."""
 PLACEHOLDER = re.compile(r"\{[^{}/]*\}")
 _OWN_IDS = (
     ("info", "facesluiceId"),
     ("info", "deviceId"),
     ("info", "DeviceID"),
     ("sn",),
+    ("deveui",),
 )
 """Where a payload names its device, to fill in a topic that reads mqtt/face/{deviceId}/Rec."""
 
@@ -34,6 +45,7 @@ class _File(Struct, frozen=True):
     topic: str
     payload: Raw
     direction: str = "up"
+    protocol: str = ""
 
 
 _FILE = msgspec.json.Decoder(_File)
@@ -55,17 +67,35 @@ def decode_file(
         return {"error": "not an archived message: {topic, direction, payload} expected"}
     if file.direction == "down":
         return {"ignored": "sent by the platform"}
+    for start, name in HTTP_PROTOCOLS.items():
+        if file.protocol.startswith(start) and name in protocols:
+            return _told(protocols[name], partial(_posted, file, protocols[name], received_at, zone))
     topic = _filled(file)
     protocol = _listening(topic, protocols)
     if protocol is None:
         return {"ignored": f"no protocol of ours listens on topic {file.topic}"}
+    return _told(protocol, partial(protocol.decode, topic, _payload(file.payload), received_at, zone))
+
+
+def _told(protocol: Protocol, decode: Callable[[], Decoded]) -> dict[str, Any]:
     try:
-        decoded = protocol.decode(topic, _payload(file.payload), received_at, zone)
+        decoded = decode()
     except DecodeError as error:
         return {"protocol": protocol.name, "error": error.reason}
     if decoded.ignored:
         return {"protocol": protocol.name, "ignored": decoded.ignored}
     return {"protocol": protocol.name, "events": [msgspec.to_builtins(r.event) for r in decoded.readings]}
+
+
+def _posted(file: _File, protocol: Protocol, received_at: datetime, zone: tzinfo) -> Decoded:
+    """What came over HTTP: the answer to a call of ours, or a post of the device its payload names."""
+    body = _payload(file.payload)
+    if file.topic == "(HTTP response)" and protocol.answered is not None:
+        return protocol.answered("placeholder", 200, body, received_at)
+    if protocol.receive is None:
+        raise DecodeError("this protocol takes no posts")
+    address = _own_id(file.payload).replace("@", ":")
+    return protocol.receive(HttpPush(address=address, parts=(HttpPart(body=body),)), received_at, zone)
 
 
 def matches(topic_filter: str, topic: str) -> bool:

@@ -137,20 +137,21 @@ class Protocol(Struct, frozen=True, kw_only=True):
     publish on `topics` and subscribe to `orders`, and nothing else.
     `decode(topic, payload, received_at, zone)` raises only `DecodeError`.
     `encode(command, command_id, device, now)` gives the message that carries a command; it raises
-    `UnsupportedCommandError` for types outside `commands`, and nothing else.
+    `UnsupportedCommandError` for types outside `commands`, and nothing else. An `HttpReply` is for a device that can be
+    told something only in the answer to what it posts: it goes out with that answer, or not at all.
     `heartbeat_s`: how often a device of it is heard at least, in seconds; three in a row missed mean offline.
 
     Only where needed: `interpret(decoded, device)` says what a message means for the registered device, where the
     message alone does not (a LoRaWAN codec); it raises only `DecodeError`. `topics_of(device)`: filters of one device
     that lie outside `topics`, by its `options`. `retained`: filters whose retained messages are taken, because they say
     how things stand. `receive(push, received_at, zone)`: for what comes over HTTP, as `decode`. `answered(command_id,
-    status, body, now)`: what the reply to an `HttpCall` says of the command.
+    status, body, now)`: what the reply to an `HttpCall` says of the command, as a message of the device called.
     """
 
     name: str
     topics: tuple[str, ...]
     decode: Callable[[str, bytes, datetime, tzinfo], Decoded]
-    encode: Callable[[Command, str, Device, datetime], Outgoing | HttpCall]
+    encode: Callable[[Command, str, Device, datetime], Outgoing | HttpCall | HttpReply]
     commands: frozenset[type[Command]]
     heartbeat_s: float
     orders: tuple[str, ...] = ()
@@ -158,4 +159,4 @@ class Protocol(Struct, frozen=True, kw_only=True):
     topics_of: Callable[[Device], tuple[str, ...]] | None = None
     retained: tuple[str, ...] = ()
     receive: Callable[[HttpPush, datetime, tzinfo], Decoded] | None = None
-    answered: Callable[[str, int, bytes, datetime], Event] | None = None
+    answered: Callable[[str, int, bytes, datetime], Decoded] | None = None

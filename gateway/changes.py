@@ -13,7 +13,7 @@ from devices.commands import CommandRecord
 from devices.effects import IdentifyFace, ReadPlate
 from devices.events import Event
 from devices.kinds.link import Link
-from devices.model import HttpCall, Outgoing
+from devices.model import HttpCall, HttpReply, Outgoing
 from gateway.replay import Sighting
 
 
@@ -56,7 +56,7 @@ class Job(NamedTuple):
 class Sending(NamedTuple):
     """A message to send once the batch is safe. `command` is "" for a protocol's own replies."""
 
-    message: Outgoing | HttpCall
+    message: Outgoing | HttpCall | HttpReply
     device: str
     command: str
     not_after: datetime | None

@@ -127,6 +127,7 @@ class Directory:
                 raise NotFoundError(f"there is no device {device_id}")
             with self._store.write() as db:
                 db.execute("DELETE FROM devices WHERE id = ?", (device_id,))
+                db.execute("DELETE FROM device_access WHERE device = ?", (device_id,))
             del self._devices[device_id]
             self._addresses.pop((device.protocol, device.address), None)
 

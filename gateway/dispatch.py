@@ -10,8 +10,9 @@ from typing import Literal
 import structlog
 
 from devices.effects import IdentifyFace
-from devices.model import HttpCall
+from devices.model import HttpCall, HttpReply
 from gateway import metrics
+from gateway.caller import Caller
 from gateway.changes import Changes, Job, Sending
 from gateway.evidence import Evidence
 from gateway.inbox import CommandUnsent, Inbox, VisionAnswer
@@ -25,10 +26,11 @@ NO_VISION = Unreadable(reason="vision is switched off")
 
 
 class Dispatch:
-    """Publishes commands and replies, and gives pictures to vision."""
+    """Publishes commands and replies, has devices called, and gives pictures to vision."""
 
-    def __init__(self, *, mqtt: Mqtt, pool: Pool | None, evidence: Evidence, inbox: Inbox) -> None:
+    def __init__(self, *, mqtt: Mqtt, caller: Caller, pool: Pool | None, evidence: Evidence, inbox: Inbox) -> None:
         self._mqtt = mqtt
+        self._caller = caller
         self._pool = pool
         self._evidence = evidence
         self._inbox = inbox
@@ -48,13 +50,15 @@ class Dispatch:
         message = sending.message
         if sending.not_after is not None and now >= sending.not_after:
             trouble = "not_after passed before it could be published"
+        elif isinstance(message, HttpReply):
+            trouble = "this device is only told something in the answer to what it posts"
         elif isinstance(message, HttpCall):
-            trouble = "the gateway cannot call devices over HTTP"
+            trouble = self._caller.call(message, sending.device, sending.command, sending.not_after or now)
         elif self._mqtt.publish(message.topic, message.payload, message.qos):
             return
         else:
             trouble = "no connection to the broker"
-        if sending.command:
+        if sending.command and trouble:
             self._unsent.append(CommandUnsent(command=sending.command, device=sending.device, reason=trouble))
 
     def look(self, job: Job, now: datetime, *, image: bytes | None = None) -> None:

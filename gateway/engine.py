@@ -1,6 +1,8 @@
 """The engine: one thread that reads, decides, commits, acknowledges and sends: the way of a message, top to bottom.
 
-    socket -> Reader (decode) -> Hub (decide) -> Journal (one durable transaction) -> adopt -> ack -> Dispatch
+    socket -> Intake: Reader (decode) -> Hub (decide) -> Journal (one durable transaction) -> adopt -> ack -> Dispatch
+
+What is posted over HTTP and what is asked from inside comes through the inbox, and goes the same way from there.
 
 If the transaction fails, nothing of the batch has happened: nothing was acknowledged, so the broker keeps it, and the
 engine says so, lets go of the broker and tries again until the disk can be written.
@@ -11,7 +13,6 @@ from __future__ import annotations
 import select
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
@@ -21,32 +22,22 @@ from typing import Any, NamedTuple
 import structlog
 
 from devices.alerts import Condition
-from devices.effects import IdentifyFace, ReadPlate
-from devices.errors import DecodeError
 from gateway import metrics
-from gateway.actions import (
-    AcknowledgeAlert,
-    Action,
-    DisposeAlert,
-    RefusedError,
-    ReloadDirectory,
-    SendCommand,
-    ShelveAlert,
-    WorkOnAlert,
-)
-from gateway.changes import Changes, Job, Quarantined
+from gateway.actions import RefusedError
+from gateway.changes import Changes
 from gateway.directory import Directory
 from gateway.dispatch import Dispatch
+from gateway.errands import Errands
 from gateway.evidence import Evidence
 from gateway.face_sight import FaceSight
 from gateway.hub import Hub
-from gateway.inbox import CommandUnsent, Inbox, Item, VisionAnswer
+from gateway.inbox import Inbox, Item, PostAnswer, Posted
+from gateway.intake import Intake
 from gateway.journal import CommitError, Journal
 from gateway.mqtt import Message, Mqtt
-from gateway.reader import FLOOD, Read, Reader
+from gateway.reader import Reader
 from gateway.schedule import ClockWatch, Name
 from gateway.settings import Settings
-from gateway.sight import plate_seen
 
 log = structlog.get_logger()
 
@@ -93,14 +84,14 @@ class Engine:
         self._mqtt = mqtt
         self._inbox = inbox
         self._reader = reader
+        self._intake = Intake(reader=reader, hub=hub, journal=journal)
+        self._errands = Errands(hub=hub, journal=journal, directory=directory, face_sight=face_sight)
+        self._face_sight = face_sight
         self._hub = hub
         self._journal = journal
         self._dispatch = dispatch
         self._evidence = evidence
-        self._directory = directory
-        self._face_sight = face_sight
         self._clock = clock
-        self._jobs: dict[str, Job] = {}
         self._retry: list[Item] = []
         self._ticks_from = datetime.min.replace(tzinfo=UTC)
         self._epoch = -1
@@ -115,7 +106,6 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.listeners: list[Callable[[], None]] = []
         self.trouble = ""
-        self.bugs = 0
 
     # -- life -------------------------------------------------------------------------------------------------------
 
@@ -124,7 +114,7 @@ class Engine:
         now = self._clock()
         self._face_sight.sightings.adopt(self._journal.sightings(now))
         for job in self._journal.pending_jobs():
-            self._jobs[job.id] = job
+            self._errands.jobs[job.id] = job
             self._dispatch.look(job, now)
         self._thread.start()
 
@@ -140,6 +130,11 @@ class Engine:
         self._inbox.close()
         self._mqtt.disconnect()
         self._journal.close()
+
+    @property
+    def bugs(self) -> int:
+        """How many errors of our own there were."""
+        return self._intake.bugs
 
     @property
     def alive(self) -> bool:
@@ -246,8 +241,8 @@ class Engine:
             return
         try:
             self._batch(messages, items, now, due=due, news=news)
-        except CommitError:
-            self._retry = items + self._retry
+        except CommitError as error:
+            self._keep(items, error)
             self._want_again(due, now)
             raise
         except _UnwritableError:
@@ -269,22 +264,20 @@ class Engine:
     ) -> None:
         batch = Changes()
         if news is not None:
-            self._isolated(
+            self._intake.isolated(
                 batch, lambda turn: self._hub.broker(reachable=news, now=now, batch=batch, turn=turn), "broker"
             )
-        self._take_messages(messages, batch)
+        self._intake.messages(messages, batch)
         answers = [answer for item in items if (answer := self._take_item(item, now, batch))]
         for name in due or ():
-            if not self._isolated(batch, partial(self._hub.tick, name, now, batch), "tick"):
+            if not self._intake.isolated(batch, partial(self._hub.tick, name, now, batch), "tick"):
                 self._hub.schedule.want(name, now + AFTER_A_BUG)
         self._make_durable(batch, now)
         self._hub.adopt(batch, now)
         self._face_sight.sightings.adopt(batch.sightings)
         if news is not None:
             self._alarmed = not news
-        self._jobs.update(batch.jobs)
-        for done in batch.jobs_done:
-            self._jobs.pop(done, None)
+        self._errands.adopt(batch)
         for message in messages:
             self._mqtt.ack(message)
         unsent = self._dispatch.send(batch, self._clock)
@@ -297,21 +290,39 @@ class Engine:
         for n, item in enumerate(items):
             try:
                 self._batch([], [item], now)
-            except CommitError:
-                self._retry = items[n:] + self._retry
+            except CommitError as error:
+                self._keep(items[n:], error)
                 raise
             except _UnwritableError as error:
-                if item.answer is not None:
-                    item.answer.set_exception(error)
+                self._give_up(item, error, now)
         for message in messages:
             try:
                 self._batch([message], [], now)
             except _UnwritableError:
                 batch = Changes()
-                self._set_aside(message, "", batch)
+                self._intake.set_aside(message, "", batch)
                 self._make_durable(batch, now)
                 self._mqtt.ack(message)
         self._mqtt.flush()
+
+    def _keep(self, items: list[Item], error: CommitError) -> None:
+        """Requests wait for the disk. Posts do not: their devices keep them and send them again."""
+        self._retry = [item for item in items if not isinstance(item.what, Posted)] + self._retry
+        for item in items:
+            if isinstance(item.what, Posted) and item.answer is not None:
+                item.answer.set_exception(error)
+
+    def _give_up(self, item: Item, error: _UnwritableError, now: datetime) -> None:
+        """No database takes what follows from this one: a post is set aside, an asker told."""
+        answer: PostAnswer | None = None
+        if isinstance(item.what, Posted):
+            batch = Changes()
+            answer = self._intake.post_aside(item.what, batch)
+            self._make_durable(batch, now)
+        if item.answer is not None and answer is not None:
+            item.answer.set_result(answer)
+        elif item.answer is not None:
+            item.answer.set_exception(error)
 
     def _make_durable(self, batch: Changes, now: datetime) -> None:
         if not batch.worth_writing:
@@ -327,7 +338,7 @@ class Engine:
             except CommitError:
                 raise
             except Exception as error:  # the supervisor: what no database takes must not stop the stream
-                self._bug("commit", error)
+                self._intake.bug("commit", error)
                 raise _UnwritableError("the gateway cannot write this down: its own error, see the log") from error
         if self.trouble:
             log.info("commit_works_again")
@@ -350,106 +361,21 @@ class Engine:
             for listener in self.listeners:
                 listener()
 
-    def _take_messages(self, messages: list[Message], batch: Changes) -> None:
-        reads: list[Read] = []
-        for message in messages:
-            read = self._read(message, batch)
-            if read is not None and self._hub.states.knows(read.device):
-                reads.append(read)
-            elif read is not None:
-                self._set_aside(message, read.device.id, batch, "its kind or protocol is not installed")
-        for device in {held.address for held in batch.quarantined if held.reason == FLOOD}:
-            self._isolated(batch, partial(self._hub.flooding, device, messages[-1].received_at, batch), "flood")
-        seen = self._journal.seen([key for read in reads for key in read.ids])
-        for read in reads:
-            if not self._isolated(batch, partial(self._hub.message, read, seen, batch), "message"):
-                self._set_aside(read.message, read.device.id, batch)
-
-    def _read(self, message: Message, batch: Changes) -> Read | None:
-        try:
-            return self._reader.read(message, batch)
-        except DecodeError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the supervisor: our own bug must not stop the stream, nor pass in silence
-            self._bug("decode", error)
-            self._set_aside(message, "", batch)
-            return None
-
-    def _set_aside(self, message: Message, address: str, batch: Changes, reason: str = "our own error") -> None:
-        batch.quarantined.append(
-            Quarantined(message.received_at, address, message.topic[:256], reason, message.payload)
-        )
-        metrics.QUARANTINED.labels(reason).inc()
-
-    def _isolated(self, batch: Changes, work: Callable[[Changes], Any], what: str) -> bool:
-        """Do one thing completely or not at all, so that one bug costs one message and is told."""
-        turn = Changes()
-        try:
-            work(turn)
-        except Exception as error:  # noqa: BLE001 - the supervisor: see above
-            self._bug(what, error)
-            return False
-        batch.merge(turn)
-        return True
-
-    def _bug(self, what: str, error: Exception) -> None:
-        self.bugs += 1
-        log.error("our_own_error", what=what, bugs=self.bugs, exc_info=error)
-
     # -- requests and answers from inside ---------------------------------------------------------------------------
 
     def _take_item(self, item: Item, now: datetime, batch: Changes) -> _Answer | None:
         turn = Changes()
         try:
-            value = self._carry_out(item.what, now, batch, turn)
+            if isinstance(item.what, Posted):
+                value: Any = self._intake.post(item.what, batch)
+            else:
+                value = self._errands.carry_out(item.what, now, batch, turn)
+        except CommitError:
+            raise
         except Exception as error:  # noqa: BLE001 - the supervisor: handed to whoever asked, or told as a bug
             if item.answer is None:
-                self._bug(type(item.what).__name__, error)
+                self._intake.bug(type(item.what).__name__, error)
                 return None
             return _Answer(item.answer, None, error)
         batch.merge(turn)
         return _Answer(item.answer, value, None) if item.answer is not None else None
-
-    def _carry_out(
-        self, what: Action | VisionAnswer | CommandUnsent, now: datetime, batch: Changes, turn: Changes
-    ) -> Any:
-        match what:
-            case VisionAnswer():
-                return self._seen(what, now, batch, turn)
-            case CommandUnsent(command=command, reason=reason):
-                return self._hub.commands.unsent(command, reason, now, batch=batch, turn=turn)
-            case SendCommand(idempotency_key=key):
-                known = self._command_of_key(key, batch) if key else None
-                return known or self._hub.request(what, uuid.uuid4().hex, now, batch, turn)
-            case ReloadDirectory():
-                self._hub.states.registered(now, turn)
-                return len(self._directory.devices())
-            case AcknowledgeAlert() | DisposeAlert() | ShelveAlert() | WorkOnAlert():
-                return self._hub.alerts.transition(what, now, batch=batch, turn=turn)
-            case _:
-                raise TypeError(f"nothing carries out {type(what).__name__}")
-
-    def _command_of_key(self, key: str, batch: Changes) -> Any:
-        for command, held in batch.keys.items():
-            if held == key:
-                return batch.commands[command]
-        return self._journal.command_of_key(key)
-
-    def _seen(self, answer: VisionAnswer, now: datetime, batch: Changes, turn: Changes) -> None:
-        job = self._jobs.get(answer.job) or batch.jobs.get(answer.job)
-        if job is None or job.id in batch.jobs_done:
-            return
-        turn.jobs_done.append(job.id)
-        device = self._directory.device(job.device)
-        if device is None:
-            return
-        match job.question:
-            case IdentifyFace() as question:
-                event: Any
-                event, sighting = self._face_sight.seen(question, answer.look, device, now, batch.sightings)
-                turn.sightings += [sighting] if sighting else []
-            case ReadPlate() as question:
-                event = plate_seen(question, answer.look, now)
-        self._hub.fact(
-            event, device, bytes.fromhex(job.id)[:6] + b"look" + bytes.fromhex(job.id)[6:12], now, batch, turn
-        )

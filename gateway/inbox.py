@@ -1,7 +1,7 @@
-"""What enters the engine from inside the gateway: requests of the API, answers of vision.
+"""What enters the engine from inside the gateway: requests of the API, posts of HTTP devices, answers of vision.
 
-Bounded, and it wakes the engine. Messages of devices do not come this way: the engine reads them from the socket,
-so that the broker is the queue and an unread message costs no memory here (docs/decisions.md).
+Bounded, and it wakes the engine. MQTT messages do not come this way: the engine reads them from the socket, so that the
+broker is the queue and an unread message costs no memory here (docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import socket
 import threading
 from collections import deque
 from concurrent.futures import Future
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
 
+from devices.model import HttpPush, HttpReply
 from gateway.actions import Action, RefusedError
 
 
@@ -32,10 +34,41 @@ class CommandUnsent(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Called(Struct, frozen=True, kw_only=True):
+    """A device's reply to the HTTP call that carried `command`."""
+
+    command: str
+    device: str
+    status: int
+    body: bytes
+
+
+class Posted(Struct, frozen=True, kw_only=True):
+    """What a device posted over HTTP, its sender known for certain. Answered with a `PostAnswer` once it is safe, with
+    `gateway.journal.CommitError` where it cannot be made safe: then nothing has happened.
+    """
+
+    protocol: str
+    push: HttpPush
+    received_at: datetime
+
+
+class PostAnswer(Struct, frozen=True, kw_only=True):
+    """What the device is to be told. `reason`: why it was not taken, "" when it was. `order`: what else to tell it
+    instead of `reply`, before `not_after` or not at all.
+    """
+
+    status: int = 200
+    reason: str = ""
+    reply: HttpReply | None = None
+    order: HttpReply | None = None
+    not_after: datetime | None = None
+
+
 class Item(Struct, frozen=True):
     """One entry: a request and where its answer goes, or an answer nobody waits for."""
 
-    what: Action | VisionAnswer | CommandUnsent
+    what: Action | VisionAnswer | CommandUnsent | Called | Posted
     answer: Future[Any] | None = None
 
 
@@ -71,7 +104,7 @@ class Inbox:
             self._items.append(item)
         self.wake()
 
-    def answer(self, what: VisionAnswer) -> None:
+    def answer(self, what: VisionAnswer | Called | CommandUnsent) -> None:
         """Add an answer the engine itself asked for. It never waits: only as many can come as were asked, and the
         engine, which is to take them, may be the one that adds it.
         """

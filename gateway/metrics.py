@@ -6,12 +6,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 REGISTRY = CollectorRegistry()
 
-MESSAGES = Counter("linli_messages", "Messages taken from the broker.", ["protocol"], registry=REGISTRY)
+MESSAGES = Counter("linli_messages", "Messages taken from devices.", ["protocol"], registry=REGISTRY)
 EVENTS = Counter("linli_events", "Events decided and stored.", ["type"], registry=REGISTRY)
 QUARANTINED = Counter("linli_quarantined", "Messages put into quarantine.", ["reason"], registry=REGISTRY)
 IGNORED = Counter("linli_ignored", "Messages that say nothing we act on.", ["reason"], registry=REGISTRY)
 COMMANDS = Counter("linli_commands", "Commands by where they ended.", ["type", "status"], registry=REGISTRY)
 ALERTS = Counter("linli_alerts", "Alerts raised.", ["type"], registry=REGISTRY)
+POSTS = Counter("linli_posts", "What devices posted over HTTP, by how it was answered.", ["status"], registry=REGISTRY)
 DELIVERIES = Counter("linli_deliveries", "Webhook deliveries.", ["outcome"], registry=REGISTRY)
 VISION_JOBS = Counter("linli_vision_jobs", "Looks at pictures.", ["kind", "outcome"], registry=REGISTRY)
 COMMIT_SECONDS = Histogram(

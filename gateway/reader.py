@@ -1,12 +1,16 @@
-"""From a message to readings of a known device: routing by topic, decoding, throttling, identity. Poison stops here."""
+"""From a message to readings of a known device: routing, decoding, throttling, identity. Poison stops here.
+
+What was published and what was posted take one way; only their decoding differs.
+"""
 
 from __future__ import annotations
 
 import re
 import struct
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import blake2b
 from zoneinfo import ZoneInfo
 
@@ -18,6 +22,7 @@ from devices.model import Decoded, Device, Protocol, Reading
 from gateway import metrics
 from gateway.changes import Changes, Quarantined
 from gateway.directory import Directory
+from gateway.inbox import Posted
 from gateway.mqtt import Message
 from gateway.settings import Limits
 
@@ -61,12 +66,24 @@ def _filter_pattern(topic_filter: str) -> str:
     return "/".join(parts).replace(r"/\#", r"(?:/.*)?")
 
 
-class _UnusableError(Exception):
+class UnusableError(Exception):
     """A message that cannot be used here: whose (as far as known), and why."""
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(reason)
         self.address, self.reason = address, reason
+
+
+_Spoken = tuple[Protocol, Decoded]
+
+
+def as_message(post: Posted) -> Message:
+    """A post as the one shape all messages have. Its payload is its parts without what the transport adds to them: the
+    same record has other boundaries each time it is sent, and must be known again.
+    """
+    path = f"/ingest/{post.protocol}/{post.push.address}/{post.push.path}"
+    payload = b"\0".join(part.body for part in post.push.parts)
+    return Message(path, payload, 0, 0, retained=False, epoch=0, received_at=post.received_at)
 
 
 class _Allowance(Struct):
@@ -106,27 +123,57 @@ class Reader:
             metrics.IGNORED.labels("retained").inc()
             return None
         try:
-            return self._understood(message)
-        except _UnusableError as unusable:
-            self._quarantine(message, batch, unusable.address, unusable.reason)
-        except DecodeError as error:
-            self._quarantine(message, batch, "", error.reason)
-        return None
+            return self._or_aside(message, batch, self._published)
+        except UnusableError:
+            return None
 
-    def _understood(self, message: Message) -> Read:
+    def posted(self, post: Posted, batch: Changes) -> Read:
+        """What a device posted, understood.
+
+        :raises UnusableError: it cannot be used; `batch` says so, too.
+        """
+        return self._or_aside(as_message(post), batch, partial(self._posted, post))
+
+    def _or_aside(self, message: Message, batch: Changes, decoded: Callable[[Message], _Spoken]) -> Read:
+        try:
+            return self._understood(message, *decoded(message))
+        except UnusableError as unusable:
+            self._quarantine(message, batch, unusable.address, unusable.reason)
+            raise
+
+    def _published(self, message: Message) -> _Spoken:
         protocol = self._route(message.topic)
         if protocol is None:
-            raise _UnusableError("", "no protocol listens on this topic")
+            raise UnusableError("", "no protocol listens on this topic")
         if len(message.payload) > self._limits.max_payload:
-            raise _UnusableError("", "payload too large")
-        decoded = protocol.decode(message.topic, message.payload, message.received_at, self._zone)
+            raise UnusableError("", "payload too large")
+        try:
+            return protocol, protocol.decode(message.topic, message.payload, message.received_at, self._zone)
+        except DecodeError as error:
+            raise UnusableError("", error.reason) from error
+
+    def _posted(self, post: Posted, message: Message) -> _Spoken:
+        protocol, address = self._protocols.get(post.protocol), post.push.address
+        if protocol is None or protocol.receive is None:
+            raise UnusableError("", "this protocol takes no posts")
+        if len(message.payload) > self._limits.max_payload:
+            raise UnusableError(address, "payload too large")
+        try:
+            decoded = protocol.receive(post.push, post.received_at, self._zone)
+        except DecodeError as error:
+            raise UnusableError(f"{protocol.name}:{address}", error.reason) from error
+        if decoded.address != address:  # only who may post for a device speaks for it
+            raise UnusableError(f"{protocol.name}:{address}", "device id in path and payload differ")
+        return protocol, decoded
+
+    def _understood(self, message: Message, protocol: Protocol, decoded: Decoded) -> Read:
         device = self._directory.device_at(protocol.name, decoded.address)
         if device is None:
-            raise _UnusableError(f"{protocol.name}:{decoded.address}", "unknown device")
+            raise UnusableError(f"{protocol.name}:{decoded.address}", "unknown device")
         if decoded.ignored:
             metrics.IGNORED.labels(decoded.ignored).inc()
         elif self._floods(device.id, message.received_at.timestamp()):
-            raise _UnusableError(device.id, FLOOD)
+            raise UnusableError(device.id, FLOOD)
         self._counters[protocol.name].inc()
         ids = tuple(self._identify(device, reading, n, message) for n, reading in enumerate(decoded.readings))
         return Read(message, device, protocol, decoded, ids)

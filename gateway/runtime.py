@@ -25,9 +25,11 @@ import uvicorn
 from devices import registry
 from devices.model import DeviceKind, Protocol
 from gateway import logs, metrics, webserver
+from gateway.access import AccessBook
 from gateway.actions import Action
 from gateway.alertbook import AlertBook
 from gateway.broker import GATEWAY_USER, Broker
+from gateway.caller import Caller
 from gateway.courier import Courier
 from gateway.directory import Directory
 from gateway.dispatch import Dispatch
@@ -37,7 +39,7 @@ from gateway.face_report import FaceReport, report
 from gateway.face_sight import FaceSight
 from gateway.health import Health, disk_problems
 from gateway.hub import Hub
-from gateway.inbox import Inbox, Item
+from gateway.inbox import Inbox, Item, PostAnswer, Posted
 from gateway.journal import Journal
 from gateway.mqtt import Mqtt
 from gateway.policies import POLICIES
@@ -84,6 +86,8 @@ class Gateway:
         faces = settings.faces
         self.pool = _pool(faces) if faces.workers else None
         self.inbox = Inbox()
+        self.access = AccessBook(self.store, self.vault)
+        self._caller = Caller(self.access, self.inbox)
         self.engine, self._hub = self._build_engine()
         metrics.DEVICES_ONLINE.set_function(self._devices_online)
         self.courier = Courier(self.store, self.vault, settings)
@@ -105,7 +109,9 @@ class Gateway:
             reader=Reader(protocols, self.directory, limits=settings.limits, zone=settings.zone),
             hub=hub,
             journal=journal,
-            dispatch=Dispatch(mqtt=self._mqtt, pool=self.pool, evidence=self.evidence, inbox=self.inbox),
+            dispatch=Dispatch(
+                mqtt=self._mqtt, caller=self._caller, pool=self.pool, evidence=self.evidence, inbox=self.inbox
+            ),
             evidence=self.evidence,
             directory=self.directory,
             face_sight=FaceSight(
@@ -135,6 +141,7 @@ class Gateway:
     def stop(self) -> None:
         """Stop in the order of the way of a message."""
         self._stopping.set()
+        self._caller.stop()
         self.engine.stop()
         self.courier.stop()
         self.telemetry.stop()
@@ -165,6 +172,16 @@ class Gateway:
         future: Future[Any] = Future()
         future.set_running_or_notify_cancel()  # from here on it is answered, whoever stops waiting
         self.inbox.put(Item(action, future))
+        return future
+
+    def post(self, post: Posted) -> Future[PostAnswer]:
+        """Have the engine take what a device posted; see `gateway.inbox.Posted` for what the future gives.
+
+        :raises RefusedError: the gateway is stopping or too busy; it never waits.
+        """
+        future: Future[PostAnswer] = Future()
+        future.set_running_or_notify_cancel()
+        self.inbox.put(Item(post, future), timeout=0)
         return future
 
     def online(self, device: str) -> bool | None:

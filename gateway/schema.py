@@ -87,5 +87,9 @@ CREATE INDEX events_of_people ON events(received_at)
   WHERE type IN ('face_identified', 'access_granted', 'access_denied');
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF, _FACES)
+_HTTP_ACCESS = """
+CREATE TABLE device_access(device TEXT PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF, _FACES, _HTTP_ACCESS)
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""

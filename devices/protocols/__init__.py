@@ -3,9 +3,30 @@
 from __future__ import annotations
 
 from devices.model import Protocol
-from devices.protocols import native, oem_face, vzenith
+from devices.protocols import (
+    claa,
+    dahua,
+    hik_access,
+    hik_anpr,
+    hik_camera,
+    native,
+    oem_face,
+    vzenith,
+    vzenith_push,
+)
 
 PROTOCOLS: dict[str, Protocol] = {
-    protocol.name: protocol for protocol in (native.PROTOCOL, oem_face.PROTOCOL, vzenith.PROTOCOL)
+    protocol.name: protocol
+    for protocol in (
+        native.PROTOCOL,
+        oem_face.PROTOCOL,
+        vzenith.PROTOCOL,
+        vzenith_push.PROTOCOL,
+        hik_access.PROTOCOL,
+        hik_anpr.PROTOCOL,
+        hik_camera.PROTOCOL,
+        dahua.PROTOCOL,
+        claa.PROTOCOL,
+    )
 }
 """Our protocols by name."""

@@ -3,7 +3,7 @@
 The terminal decides by itself about those it knows (RecPush) and sends those it does not (StrSnapPush). Times are local
 without a zone, numbers come as text or as numbers, and `customId` is empty for people enrolled at the terminal. It
 sends a record again until PushAck, which therefore leaves only once the record is safe. The HTTP pushes of the same
-devices say the same under other names; no topic of ours carries them, so they are read from archives only.
+devices say the same under other names, on paths that begin with /Subscribe/.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from devices.events import (
     VendorNotice,
     evidence_key,
 )
-from devices.model import Decoded, Device, Outgoing, Protocol
+from devices.model import Decoded, Device, HttpPush, HttpReply, Outgoing, Protocol
 from devices.protocols.oem_face_wire import Card, CardInfo, Envelope, Info, Plate, Record
 from devices.protocols.wire import (
     address_of,
@@ -93,6 +93,17 @@ def decode(topic: str, payload: bytes, received_at: datetime, zone: tzinfo) -> D
     address = owner or address_of(info.owner)
     said = _Said(address, received_at, zone, envelope, info, topic.startswith(HTTP))
     return handler(said)
+
+
+def receive(push: HttpPush, received_at: datetime, zone: tzinfo) -> Decoded:
+    """One HTTP push (Verify, Snap, PlateSnapPush, heartbeat), answered as the terminal expects it.
+
+    :raises DecodeError: it is not one of this protocol, or another terminal's.
+    """
+    decoded = decode(HTTP + push.path, push.parts[0].body if push.parts else b"", received_at, zone)
+    if decoded.address != push.address:
+        raise DecodeError("device id in path and payload differ")
+    return msgspec.structs.replace(decoded, answer=HttpReply(payload=b'{"code":200,"desc":"OK"}'))
 
 
 def _split(topic: str) -> tuple[str, str]:
@@ -317,5 +328,6 @@ PROTOCOL = Protocol(
     encode=encode,
     commands=frozenset({OpenPassage}),
     heartbeat_s=60.0,
+    receive=receive,
 )
 """Terminals that say `facesluiceId`. KeepAliveInterval is 60 s by default."""

@@ -236,6 +236,15 @@ def leftover(raw: bytes | Raw, known: frozenset[str]) -> dict[str, str | int | f
     return kept
 
 
+def no_topic(topic: str, payload: bytes, received_at: datetime, zone: tzinfo) -> Decoded:
+    """`Protocol.decode` of what speaks HTTP only.
+
+    :raises DecodeError: always; no topic is its.
+    """
+    del topic, payload, received_at, zone
+    raise DecodeError("this protocol speaks HTTP")
+
+
 def only(
     address: str, event: Event, image: bytes = b"", *, record: str = "", timed: bool = True, stored: bool = False
 ) -> Decoded:

@@ -29,14 +29,18 @@ from devices.kinds.link import Link
 from devices.model import Decoded, Device, Outgoing, Protocol
 from devices.protocols import PROTOCOLS
 from gateway import directory as directory_module
-from gateway.actions import Action, ReloadDirectory, SendCommand
+from gateway.access import AccessBook
+from gateway.actions import Action, RefusedError, ReloadDirectory, SendCommand
 from gateway.changes import Changes, DeviceState
 from gateway.courier import Courier
 from gateway.directory import Directory
 from gateway.evidence import Evidence
 from gateway.face_report import FaceReport, report
 from gateway.health import Health
-from gateway.journal import Journal
+from gateway.inbox import PostAnswer, Posted
+from gateway.intake import Intake
+from gateway.journal import CommitError, Journal
+from gateway.reader import Reader
 from gateway.runtime import restored_hub
 from gateway.settings import Settings
 from gateway.store import Store
@@ -94,6 +98,10 @@ class Estate:
             registry.kinds(), registry.protocols(), self.directory, self.settings, self.journal, now
         )
         self.alerts = self.hub.alerts
+        self.access = AccessBook(self.store, self.vault)
+        reader = Reader(registry.protocols(), self.directory, limits=self.settings.limits, zone="Asia/Shanghai")
+        self.intake = Intake(reader=reader, hub=self.hub, journal=self.journal)
+        self.busy = False
         self._lock = threading.Lock()
         self.published = 0
 
@@ -131,6 +139,21 @@ class Estate:
     def face_report(self) -> FaceReport:
         far, now = self.settings.faces.far, datetime.now(UTC)
         return report(self.store, self.directory, self.gallery, self.thresholds, far=far, now=now)
+
+    def post(self, post: Posted) -> Future[PostAnswer]:
+        if self.busy:
+            raise RefusedError("the gateway is too busy to take this now; try again")
+        future: Future[PostAnswer] = Future()
+        batch = Changes()
+        try:
+            with self._lock:
+                answer = self.intake.post(post, batch)
+                self.journal.commit(batch, post.received_at)
+                self.hub.adopt(batch, post.received_at)
+            future.set_result(answer)
+        except CommitError as error:
+            future.set_exception(error)
+        return future
 
     def health(self) -> Health:
         return Health(ok=not self.problems, problems=self.problems, details={})

@@ -11,7 +11,9 @@ import msgspec
 
 from devices import registry
 from devices.model import Device
+from gateway.access import AccessBook
 from gateway.actions import Action
+from gateway.caller import Caller
 from gateway.directory import Directory
 from gateway.dispatch import Dispatch
 from gateway.engine import Engine
@@ -90,6 +92,8 @@ class Shell:
         self.journal = Journal(self.store, self.vault, retention=self.settings.retention, limits=limits)
         self.hub = restored_hub(kinds, protocols, self.directory, self.settings, self.journal, now)
         self.evidence = evidence = Evidence(folder / "evidence", self.vault)
+        self.access = AccessBook(self.store, self.vault)
+        self.caller = Caller(self.access, self.inbox, clock=lambda: self.now)
         wire: Any = self.wire
         self.engine = Engine(
             settings=self.settings,
@@ -98,7 +102,7 @@ class Shell:
             reader=Reader(protocols, self.directory, limits=limits, zone="Asia/Shanghai"),
             hub=self.hub,
             journal=self.journal,
-            dispatch=Dispatch(mqtt=wire, pool=pool, evidence=evidence, inbox=self.inbox),
+            dispatch=Dispatch(mqtt=wire, caller=self.caller, pool=pool, evidence=evidence, inbox=self.inbox),
             evidence=evidence,
             directory=self.directory,
             face_sight=FaceSight(
@@ -159,5 +163,6 @@ class Shell:
         return sorted((a.type, str(a.condition), a.count) for a in self.hub.alerts.open)
 
     def close(self) -> None:
+        self.caller.stop()
         self.journal.close()
         self.store.close()

@@ -1,0 +1,118 @@
+"""What the engine is asked from inside: requests of the API, answers of vision, replies of devices that were called."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from devices.effects import IdentifyFace, ReadPlate
+from devices.errors import DecodeError
+from devices.events import evidence_key
+from gateway.actions import (
+    AcknowledgeAlert,
+    Action,
+    DisposeAlert,
+    ReloadDirectory,
+    SendCommand,
+    ShelveAlert,
+    WorkOnAlert,
+)
+from gateway.changes import Changes, Job
+from gateway.directory import Directory
+from gateway.face_sight import FaceSight
+from gateway.hub import Hub
+from gateway.inbox import Called, CommandUnsent, VisionAnswer
+from gateway.journal import Journal
+from gateway.reader import event_id
+from gateway.sight import plate_seen
+
+log = structlog.get_logger()
+
+
+class Errands:
+    """Carries them out, each into a turn of its own. `jobs`: questions vision has not answered, by id."""
+
+    def __init__(self, *, hub: Hub, journal: Journal, directory: Directory, face_sight: FaceSight) -> None:
+        self._hub = hub
+        self._journal = journal
+        self._directory = directory
+        self._face_sight = face_sight
+        self.jobs: dict[str, Job] = {}
+
+    def carry_out(
+        self, what: Action | VisionAnswer | CommandUnsent | Called, now: datetime, batch: Changes, turn: Changes
+    ) -> Any:
+        """Do it, and give what its asker was promised. The error of one that cannot be done says why."""
+        match what:
+            case VisionAnswer():
+                return self._seen(what, now, batch, turn)
+            case CommandUnsent(command=command, reason=reason):
+                return self._hub.commands.unsent(command, reason, now, batch=batch, turn=turn)
+            case Called():
+                return self._called(what, now, batch, turn)
+            case SendCommand(idempotency_key=key):
+                known = self._command_of_key(key, batch) if key else None
+                return known or self._hub.request(what, uuid.uuid4().hex, now, batch, turn)
+            case ReloadDirectory():
+                self._hub.states.registered(now, turn)
+                return len(self._directory.devices())
+            case AcknowledgeAlert() | DisposeAlert() | ShelveAlert() | WorkOnAlert():
+                return self._hub.alerts.transition(what, now, batch=batch, turn=turn)
+            case _:
+                raise TypeError(f"nothing carries out {type(what).__name__}")
+
+    def adopt(self, batch: Changes) -> None:
+        """The batch is safe: what it changed is the truth now."""
+        self.jobs.update(batch.jobs)
+        for done in batch.jobs_done:
+            self.jobs.pop(done, None)
+
+    def _command_of_key(self, key: str, batch: Changes) -> Any:
+        for command, held in batch.keys.items():
+            if held == key:
+                return batch.commands[command]
+        return self._journal.command_of_key(key)
+
+    def _seen(self, answer: VisionAnswer, now: datetime, batch: Changes, turn: Changes) -> None:
+        job = self.jobs.get(answer.job) or batch.jobs.get(answer.job)
+        if job is None or job.id in batch.jobs_done:
+            return
+        turn.jobs_done.append(job.id)
+        device = self._directory.device(job.device)
+        if device is None:
+            return
+        match job.question:
+            case IdentifyFace() as question:
+                event: Any
+                event, sighting = self._face_sight.seen(question, answer.look, device, now, batch.sightings)
+                turn.sightings += [sighting] if sighting else []
+            case ReadPlate() as question:
+                event = plate_seen(question, answer.look, now)
+        self._hub.fact(
+            event, device, bytes.fromhex(job.id)[:6] + b"look" + bytes.fromhex(job.id)[6:12], now, batch, turn
+        )
+
+    def _called(self, called: Called, now: datetime, batch: Changes, turn: Changes) -> None:
+        """What a device replied to a call. A reply nobody understands proves nothing: then the command expires, unless
+        its status is a refusal.
+        """
+        device = self._directory.device(called.device)
+        protocol = self._hub.states.protocols.get(device.protocol) if device else None
+        if device is None or protocol is None or protocol.answered is None:
+            return
+        try:
+            decoded = protocol.answered(called.command, called.status, called.body, now)
+        except DecodeError as error:
+            log.warning("reply_not_understood", device=device.id, status=called.status, reason=error.reason)
+            if called.status >= 400:
+                reason = f"the device answered HTTP {called.status}"
+                self._hub.commands.unsent(called.command, reason, now, batch=batch, turn=turn)
+            return
+        for n, reading in enumerate(decoded.readings):
+            key = event_id(now, b"called", called.command.encode(), bytes([n]))
+            self._hub.fact(reading.event, device, key, now, batch, turn)
+        for image in decoded.images:
+            turn.captures[evidence_key(image)] = (device.id, now, image)
