@@ -9,9 +9,11 @@ from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Request
 
+from devices.model import Device
 from gateway.actions import Action
 from gateway.directory import Directory
 from gateway.enrolment import Looker
+from gateway.lists import ListView
 from gateway.people import Photos
 from gateway.settings import Settings
 from gateway.store import Store
@@ -34,6 +36,13 @@ class Courier(Protocol):
     def replay(self, subscription: str) -> int: ...
 
 
+class Lists(Protocol):
+    """What keeps the terminals' own lists (`gateway.lists.Lists`)."""
+
+    def view(self, device: Device, now: datetime) -> ListView: ...
+    def resync(self, device: Device, now: datetime) -> None: ...
+
+
 class Gateway(Protocol):
     """The running gateway, as the API sees it. Everything may be called from any thread."""
 
@@ -51,6 +60,8 @@ class Gateway(Protocol):
     def pool(self) -> Looker | None: ...
     @property
     def courier(self) -> Courier: ...
+    @property
+    def lists(self) -> Lists: ...
     @property
     def listeners(self) -> list[Callable[[], None]]: ...
     def submit(self, action: Action) -> Future[Any]: ...

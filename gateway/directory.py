@@ -56,6 +56,12 @@ class Directory:
         self._addresses: dict[tuple[str, str], Device] = {}
         self._vehicles: dict[str, Vehicle] = {}
         self.residents = People(store, vault, gallery)
+        self.listeners = self.residents.listeners
+        """Called after whom or what devices should know of has changed."""
+
+    def _tell(self) -> None:
+        for listener in self.listeners:
+            listener()
 
     def load(self) -> None:
         """Everything from the database into memory, templates into the gallery.
@@ -110,6 +116,7 @@ class Directory:
             # An address that stays is never missing in between: the engine would take its messages for a stranger's.
             if known and (known.protocol, known.address) != (device.protocol, device.address):
                 self._addresses.pop((known.protocol, known.address), None)
+        self._tell()
         return known is None
 
     def remove_device(self, device_id: str) -> None:
@@ -188,6 +195,7 @@ class Directory:
             with self._store.write() as db:
                 db.execute("DELETE FROM vehicles WHERE plate = ?", (normal,))
             del self._vehicles[normal]
+        self._tell()
 
     def import_vehicles(self, text: str) -> ImportReport:
         """Take over a CSV file (`gateway.vehicles.read_csv`): good lines in one transaction, the others reported."""
@@ -217,6 +225,7 @@ class Directory:
                 ],
             )
         self._vehicles |= {vehicle.plate: vehicle for vehicle in vehicles}
+        self._tell()
 
     def _vehicle(self, row: Row) -> Vehicle:
         return Vehicle(

@@ -22,6 +22,7 @@ import structlog
 import uvicorn
 
 from devices import registry
+from devices.kinds.link import Link
 from devices.model import DeviceKind, Protocol
 from gateway import logs, metrics, webserver
 from gateway.actions import Action
@@ -36,6 +37,7 @@ from gateway.health import Health, disk_problems
 from gateway.hub import Hub
 from gateway.inbox import Inbox, Item
 from gateway.journal import Journal
+from gateway.lists import Lists
 from gateway.mqtt import Mqtt
 from gateway.policies import POLICIES
 from gateway.reader import Reader
@@ -83,6 +85,16 @@ class Gateway:
         self.telemetry = Telemetry(self.store, settings)
         self.listeners = self.engine.listeners
         self.listeners.append(self.courier.wake)
+        self.lists = Lists(
+            store=self.store,
+            directory=self.directory,
+            photos=self.evidence,
+            protocols=registry.protocols(),
+            link=self._link,
+            submit=self.submit,
+        )
+        self.listeners.append(self.lists.heard)
+        self.directory.listeners.append(self.lists.wake)
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep_evidence, name="evidence-keeper", daemon=True)
 
@@ -114,6 +126,7 @@ class Gateway:
         self.engine.start()
         self.courier.start()
         self.telemetry.start()
+        self.lists.start()
         self._keeper.start()
 
     def watch(self) -> None:
@@ -124,6 +137,7 @@ class Gateway:
     def stop(self) -> None:
         """Stop in the order of the way of a message."""
         self._stopping.set()
+        self.lists.stop()
         self.engine.stop()
         self.courier.stop()
         self.telemetry.stop()
@@ -155,6 +169,10 @@ class Gateway:
         future.set_running_or_notify_cancel()  # from here on it is answered, whoever stops waiting
         self.inbox.put(Item(action, future))
         return future
+
+    def _link(self, device: str) -> Link | None:
+        state = self._hub.states.devices.get(device)
+        return state.link if state else None
 
     def online(self, device: str) -> bool | None:
         """Whether a device is there; None until it is first heard."""

@@ -64,5 +64,16 @@ CREATE TABLE tokens(id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, name TEXT NO
   created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_LISTS = """
+ALTER TABLE consents ADD COLUMN terminals INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE list_entries(device TEXT NOT NULL, what TEXT NOT NULL, entry TEXT NOT NULL, revision TEXT NOT NULL,
+  state TEXT NOT NULL, reason TEXT NOT NULL, command TEXT NOT NULL, waiting INTEGER NOT NULL, at INTEGER NOT NULL,
+  not_before INTEGER, PRIMARY KEY(device, what, entry)) WITHOUT ROWID;
+CREATE INDEX list_entries_entry ON list_entries(entry);
+CREATE INDEX list_entries_waiting ON list_entries(device) WHERE waiting = 1;
+CREATE TABLE list_devices(device TEXT PRIMARY KEY, identity TEXT NOT NULL, boot_id TEXT NOT NULL, doubted_at INTEGER,
+  failures INTEGER NOT NULL, not_before INTEGER) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _LISTS)
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""

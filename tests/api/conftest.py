@@ -38,6 +38,7 @@ from gateway.evidence import Evidence
 from gateway.health import Health
 from gateway.hub import Hub
 from gateway.journal import Journal
+from gateway.lists import Lists
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.vault import Vault
@@ -96,6 +97,14 @@ class Estate:
         )
         self._lock = threading.Lock()
         self.published = 0
+        self.lists = Lists(
+            store=self.store,
+            directory=self.directory,
+            photos=self.evidence,
+            protocols=registry.protocols(),
+            link=lambda device: state.link if (state := self.hub.states.devices.get(device)) else None,
+            submit=self.submit,
+        )
 
     def change(self, work: Callable[[datetime, Changes], Any]) -> Any:
         now = datetime.now(UTC)

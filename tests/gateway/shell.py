@@ -77,7 +77,7 @@ class Shell:
         limits = self.settings.limits
         self.journal = Journal(self.store, self.vault, retention=self.settings.retention, limits=limits)
         self.hub = restored_hub(kinds, protocols, self.directory, self.settings, self.journal, now)
-        evidence = Evidence(folder / "evidence", self.vault)
+        self.evidence = evidence = Evidence(folder / "evidence", self.vault)
         wire: Any = self.wire
         self.engine = Engine(
             settings=self.settings,
