@@ -255,7 +255,9 @@ def reported(rows: Rows, event: ListReported, now: datetime) -> RowChanges:
         row.entry: replace(row, state=EntryState.WANTED, command="", at=now) for row in held if row.entry not in named
     }
     for row in rows.values():
-        if row.state is EntryState.REMOVING and not row.waiting and row.entry not in named:
+        # One made before the row last changed may be older than the copy that is to go.
+        newer = event.at > row.at
+        if row.state is EntryState.REMOVING and not row.waiting and row.entry not in named and newer:
             changes[row.entry] = None
     return changes
 
