@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 
 from api import docs, errors
 from api.facade import Gateway
-from api.routes import alerts, devices, places, residents, subscriptions, system, vehicles
+from api.routes import alerts, devices, places, residents, site, subscriptions, system, vehicles
 from api.stream import Feed
 from api.web import Guard
 
@@ -24,6 +24,7 @@ ROUTERS = (
     residents.router,
     vehicles.router,
     places.router,
+    site.router,
     subscriptions.router,
     system.router,
 )

@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from devices.model import Device
 from gateway.actions import Action
 from gateway.directory import Directory
+from gateway.discovery import Discovered
 from gateway.enrolment import Looker
 from gateway.lists import ListView
 from gateway.people import Photos
@@ -68,6 +69,8 @@ class Gateway(Protocol):
     def health(self) -> Health: ...
     def online(self, device_id: str) -> bool | None: ...
     def last_seen(self, device_id: str) -> datetime | None: ...
+    def discovered(self) -> list[Discovered]: ...
+    def listen(self, seconds: float) -> None: ...
 
 
 def the_gateway(request: Request) -> Gateway:

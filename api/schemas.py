@@ -169,6 +169,7 @@ class DeviceNew(DeviceBody):
 class DeviceView(DeviceNew):
     online: bool | None = Field(description="null: not heard of since the gateway knows it.")
     last_seen: Utc | None
+    clock_offset_s: float | None = Field(description="Its clock minus ours; null: not measured.")
     state: dict[str, Any] = Field(description="What its kind remembers, nothing personal.")
     commands: list[str] = Field(description="What it can be told.", examples=[["open_passage", "reboot"]])
     warnings: list[str] = Field(description="What will not work as it is registered, and what to do about it.")
@@ -176,6 +177,42 @@ class DeviceView(DeviceNew):
 
 class DeviceList(Shape):
     items: list[DeviceView]
+
+
+class DiscoveredView(Shape):
+    """Somebody who speaks on the broker and is not registered."""
+
+    protocol: str = Field(description="What it speaks, as far as can be told; empty: nobody's topics look like this.")
+    address: str = Field(description="Its name in that protocol; empty: the topic is not one its protocol listens on.")
+    topic: str
+    heard: bool = Field(description="A protocol listens on the topic, so that registering it is enough.")
+    kind: str = Field(description="What it seems to be, from what it says; empty: it has not said enough.")
+    count: int
+    first_seen: Utc
+    last_seen: Utc
+    sample: str = Field(
+        description="Its first message, values masked by shape (汉 a character, A a letter, 9 a digit).",
+        examples=['{"id":"A-9","event":{"type":"AAAA_AAAAAAA","open":true}}'],
+    )
+
+
+class DiscoveredList(Shape):
+    items: list[DiscoveredView]
+
+
+class EventView(Shape):
+    """That something happened at a device; what is said of people stays inside."""
+
+    seq: int
+    type: str = Field(examples=["door_changed"])
+    at: Utc = Field(description="As the device said it.")
+    received_at: Utc
+    late: bool
+
+
+class EventList(Shape):
+    items: list[EventView]
+    next: int = Field(description="Give it as `after` for what comes next.")
 
 
 class CommandBody(Shape):
@@ -344,6 +381,40 @@ class PlaceBody(Shape):
     kind: Literal["community", "grid", "building"]
     name: Text
     parent: Id = Field(default="", description="The place it lies in.")
+
+
+class SiteVehicle(VehicleBody):
+    plate: Annotated[str, Field(min_length=1, max_length=16)] = Field(examples=["粤B12345"])
+
+
+class SiteBody(Shape):
+    """A whole site. A section that is absent stays as it is."""
+
+    places: Annotated[list[PlaceBody], Field(max_length=10_000)] | None = None
+    devices: Annotated[list[DeviceNew], Field(max_length=10_000)] | None = None
+    vehicles: Annotated[list[SiteVehicle], Field(max_length=100_000)] | None = None
+    prune: bool = Field(default=False, description="Remove what is there and not in a section that is given.")
+    dry_run: bool = Field(default=False, description="Only say what would change.")
+
+
+class SiteChange(Shape):
+    id: str
+    fields: list[str]
+
+
+class SiteDifference(Shape):
+    added: list[str]
+    changed: list[SiteChange]
+    removed: list[str]
+    unchanged: int
+
+
+class SiteView(Shape):
+    """What changed, or would: by id, vehicles by plate."""
+
+    places: SiteDifference
+    devices: SiteDifference
+    vehicles: SiteDifference
 
 
 class PlaceList(Shape):

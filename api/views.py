@@ -147,11 +147,13 @@ def device_view(
 ) -> schemas.DeviceView:
     """A device with what is known of it. `state` is its row in `states`."""
     body = msgspec.json.decode(state) if state else {}
-    shown = impersonal(body.get("kind", body) if isinstance(body, dict) else {})
+    link, kind = (body.get("link"), body.get("kind", body)) if isinstance(body, dict) else (None, {})
+    shown = impersonal(kind)
     return schemas.DeviceView(
         **msgspec.to_builtins(device),
         online=gateway.online(device.id),
         last_seen=gateway.last_seen(device.id),
+        clock_offset_s=link.get("clock_offset_s") if isinstance(link, dict) else None,
         state=shown if isinstance(shown, dict) else {},
         commands=commands_of(device, protocols),
         warnings=warnings_of(device, protocols, kinds),

@@ -203,6 +203,9 @@ class Hub:
             self.commands.answered(event, device, batch=batch, turn=turn)
         elif isinstance(event, ListAnswered):
             self.commands.listed(event, device, batch=batch, turn=turn)
+        elif isinstance(event, _SENSORS):
+            # A late one, too: a picture takes its time, and what happened after the command shows what it did.
+            self.commands.sensed(event, device, batch=batch, turn=turn)
         kind = self.states.kinds[device.kind]
         state = self.states.device(device, batch, turn)
         if cause.late:
@@ -216,8 +219,6 @@ class Hub:
         if after is not state.kind:
             self.states.keep(device, DeviceState(state.link, after), batch, turn)
         self.schedule.want(("kind", device.id), kind.deadline(after, device))
-        if isinstance(event, _SENSORS):
-            self.commands.sensed(event, device, batch=batch, turn=turn)
         facts = self._perform(effects, cause, batch, turn, salt=b"kind")
         for policy in POLICIES:
             scope = policy.scope(event, device)

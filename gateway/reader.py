@@ -18,6 +18,7 @@ from devices.model import Decoded, Device, Protocol, Reading
 from gateway import metrics
 from gateway.changes import Changes, Quarantined
 from gateway.directory import Directory
+from gateway.discovery import Discovery
 from gateway.mqtt import Message
 from gateway.settings import Limits
 
@@ -77,7 +78,15 @@ class _Allowance(Struct):
 class Reader:
     """Turns messages into `Read`s; what cannot be used is quarantined or ignored, with a counted reason."""
 
-    def __init__(self, protocols: Mapping[str, Protocol], directory: Directory, *, limits: Limits, zone: str) -> None:
+    def __init__(
+        self,
+        protocols: Mapping[str, Protocol],
+        directory: Directory,
+        *,
+        limits: Limits,
+        zone: str,
+        discovery: Discovery | None = None,
+    ) -> None:
         self._protocols = protocols
         self._directory = directory
         self._limits = limits
@@ -87,6 +96,7 @@ class Reader:
         self._allowances: dict[str, _Allowance] = {}
         self._counters = {name: metrics.MESSAGES.labels(name) for name in protocols}
         self._credit = 0.0
+        self._discovery = discovery or Discovery(protocols)
         self.untimed = 0
 
     def _route(self, topic: str) -> Protocol | None:
@@ -116,12 +126,14 @@ class Reader:
     def _understood(self, message: Message) -> Read:
         protocol = self._route(message.topic)
         if protocol is None:
+            self._discovery.unheard(message.topic, message.payload, message.received_at)
             raise _UnusableError("", "no protocol listens on this topic")
         if len(message.payload) > self._limits.max_payload:
             raise _UnusableError("", "payload too large")
         decoded = protocol.decode(message.topic, message.payload, message.received_at, self._zone)
         device = self._directory.device_at(protocol.name, decoded.address)
         if device is None:
+            self._discovery.unregistered(protocol.name, decoded, message.topic, message.payload, message.received_at)
             raise _UnusableError(f"{protocol.name}:{decoded.address}", "unknown device")
         if decoded.ignored:
             metrics.IGNORED.labels(decoded.ignored).inc()

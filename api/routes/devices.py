@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Header, Query, Response, status
 from fastapi.concurrency import run_in_threadpool
 
@@ -21,6 +22,7 @@ from devices.commands import CommandRecord
 from devices.effects import COMMANDS, Command
 from devices.model import Device, DeviceKind, Protocol
 from gateway.actions import NotFoundError, RefusedError, ReloadDirectory, SendCommand
+from gateway.store import when
 
 router = APIRouter(prefix="/v1", tags=["devices"])
 LOOK_EVERY_S = 0.1
@@ -95,6 +97,53 @@ async def remove_device(device_id: str, gateway: TheGateway, caller: DevicesWrit
     """Forget a device; its alerts and its record stay."""
     await run_in_threadpool(gateway.directory.remove_device, device_id)
     await ask(gateway, ReloadDirectory(by=caller.name), int)
+
+
+@router.get("/devices/{device_id}/events")
+def list_events(
+    device_id: str,
+    gateway: TheGateway,
+    _: DevicesRead,
+    after: Annotated[int | None, Query(ge=0, le=2**62, description="Later than this; absent: only `next`.")] = None,
+) -> schemas.EventList:
+    """What kinds of things happened at a device, oldest first, at most 100: to see that it is heard."""
+    _device(device_id, gateway)
+    newest = gateway.store.reader.execute("SELECT coalesce(max(seq), 0) AS seq FROM events").fetchone()["seq"]
+    rows = gateway.store.reader.execute(
+        "SELECT seq, type, at, received_at, late FROM events WHERE seq > ? AND seq <= ? AND device = ? "
+        "ORDER BY seq LIMIT 100",
+        (newest if after is None else after, newest, device_id),
+    ).fetchall()
+    items = [
+        schemas.EventView(
+            seq=row["seq"],
+            type=row["type"],
+            at=when(row["at"]),
+            received_at=when(row["received_at"]),
+            late=bool(row["late"]),
+        )
+        for row in rows
+    ]
+    return schemas.EventList(items=items, next=items[-1].seq if len(items) == 100 else newest)
+
+
+@router.get("/discovered")
+def list_discovered(gateway: TheGateway, _: DevicesRead) -> schemas.DiscoveredList:
+    """Who speaks on the broker and is not registered, last heard first; since the gateway started, the last 500."""
+    return schemas.DiscoveredList(
+        items=[schemas.DiscoveredView(**msgspec.to_builtins(one)) for one in gateway.discovered()]
+    )
+
+
+@router.post("/discovered")
+def discover(
+    gateway: TheGateway,
+    caller: DevicesWrite,
+    seconds: Annotated[float, Query(ge=0, le=60, description="How long to listen.")] = 10,
+) -> schemas.DiscoveredList:
+    """Listen to the whole broker for a while, also to topics no protocol listens on, then tell who speaks."""
+    gateway.listen(seconds)
+    return list_discovered(gateway, caller)
 
 
 @router.get("/devices/{device_id}/list")

@@ -34,6 +34,7 @@ from gateway.alertbook import AlertBook
 from gateway.changes import Changes, DeviceState
 from gateway.courier import Courier
 from gateway.directory import Directory
+from gateway.discovery import Discovered, Discovery
 from gateway.evidence import Evidence
 from gateway.health import Health
 from gateway.hub import Hub
@@ -97,6 +98,8 @@ class Estate:
         )
         self._lock = threading.Lock()
         self.published = 0
+        self.listened = 0.0
+        self.discovery = Discovery(registry.protocols())
         self.lists = Lists(
             store=self.store,
             directory=self.directory,
@@ -143,6 +146,12 @@ class Estate:
     def online(self, device_id: str) -> bool | None:
         state = self.hub.states.devices.get(device_id)
         return state.link.online if state else None
+
+    def discovered(self) -> list[Discovered]:
+        return self.discovery.found((device.protocol, device.address) for device in self.directory.devices())
+
+    def listen(self, seconds: float) -> None:
+        self.listened = seconds
 
     def last_seen(self, device_id: str) -> datetime | None:
         state = self.hub.states.devices.get(device_id)

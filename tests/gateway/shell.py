@@ -13,6 +13,7 @@ from devices import registry
 from devices.model import Device
 from gateway.actions import Action
 from gateway.directory import Directory
+from gateway.discovery import Discovery
 from gateway.dispatch import Dispatch
 from gateway.engine import Engine
 from gateway.evidence import Evidence
@@ -73,6 +74,7 @@ class Shell:
             self.directory.put_device(device)
         self.wire = Wire()
         self.inbox = Inbox()
+        self.discovery = Discovery(registry.protocols())
         kinds, protocols = registry.kinds(), registry.protocols()
         limits = self.settings.limits
         self.journal = Journal(self.store, self.vault, retention=self.settings.retention, limits=limits)
@@ -83,7 +85,7 @@ class Shell:
             settings=self.settings,
             mqtt=wire,
             inbox=self.inbox,
-            reader=Reader(protocols, self.directory, limits=limits, zone="Asia/Shanghai"),
+            reader=Reader(protocols, self.directory, limits=limits, zone="Asia/Shanghai", discovery=self.discovery),
             hub=self.hub,
             journal=self.journal,
             dispatch=Dispatch(mqtt=wire, pool=None, evidence=evidence, inbox=self.inbox),
