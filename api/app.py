@@ -13,18 +13,20 @@ from fastapi.staticfiles import StaticFiles
 
 from api import docs, errors
 from api.facade import Gateway
-from api.routes import alerts, devices, places, residents, site, subscriptions, system, vehicles
+from api.routes import alerts, devices, load, places, residents, site, staff, subscriptions, system, vehicles
 from api.stream import Feed
 from api.web import Guard
 
 DESK = Path(__file__).parent / "desk"
 ROUTERS = (
     alerts.router,
+    load.router,
     devices.router,
     residents.router,
     vehicles.router,
     places.router,
     site.router,
+    staff.router,
     subscriptions.router,
     system.router,
 )

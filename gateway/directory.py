@@ -26,6 +26,7 @@ from gateway.actions import NotFoundError
 from gateway.people import People, Photos
 from gateway.refusals import InvalidError, TakenError
 from gateway.residents import Enrolment, Receipt, Resident
+from gateway.roster import PLACE_KINDS, Roster
 from gateway.store import Store, us, when
 from gateway.vault import Vault
 from gateway.vehicles import ImportReport, Vehicle, listing_now, new_vehicle_id, normal_plate, read_csv
@@ -37,7 +38,7 @@ _NO_ADDRESS = re.compile(r"[/+#\x00-\x1f\x7f]")
 
 
 class Place(Struct, frozen=True, kw_only=True):
-    """A community, grid or building; `parent` is the id of the place it lies in, "" for none."""
+    """A place of one of `gateway.roster.PLACE_KINDS`; `parent` is the id of the place it lies in, "" for none."""
 
     id: str
     kind: str
@@ -58,6 +59,7 @@ class Directory:
         self.residents = People(store, vault, gallery)
         self.listeners = self.residents.listeners
         """Called after whom or what devices should know of has changed."""
+        self.roster = Roster(store, vault, zone=zone)
 
     def _tell(self) -> None:
         for listener in self.listeners:
@@ -76,6 +78,7 @@ class Directory:
             self._addresses = {(device.protocol, device.address): device for device in devices}
             self._vehicles = {vehicle.plate: vehicle for vehicle in vehicles}
         self.residents.load()
+        self.roster.load()
 
     # -- devices ---------------------------------------------
 
@@ -270,6 +273,7 @@ class Directory:
         self.check_places(places)
         with self._store.write() as db:
             _replace_places(db, places)
+        self.roster.load_places()
 
     def check_places(self, places: Sequence[Place]) -> None:
         """Do these places go together?
@@ -279,8 +283,10 @@ class Directory:
         parents = {place.id: place.parent for place in places}
         if len(parents) != len(places):
             raise InvalidError("an id stands twice among the places")
+        kinds = {place.id: place.kind for place in places}
         for place in places:
             _check_parents(place.id, parents)
+            _check_kind(place, kinds)
 
     # -- a whole site at once ---------------------------------------------
 
@@ -307,6 +313,8 @@ class Directory:
             self._addresses = {(device.protocol, device.address): device for device in self._devices.values()}
             left = {plate: vehicle for plate, vehicle in self._vehicles.items() if plate not in set(gone_vehicles)}
             self._vehicles = left | {vehicle.plate: vehicle for vehicle in vehicles}
+        if places is not None:
+            self.roster.load_places()
         self._tell()
 
 
@@ -355,6 +363,13 @@ def _check_parents(place: str, parents: dict[str, str]) -> None:
             raise InvalidError(f"place {place} lies within itself")
         seen.add(parent)
         parent = parents[parent]
+
+
+def _check_kind(place: Place, kinds: dict[str, str]) -> None:
+    if place.kind not in PLACE_KINDS:
+        raise InvalidError(f"place {place.id} is a {place.kind}; there are {', '.join(PLACE_KINDS)}")
+    if place.parent and PLACE_KINDS.index(kinds[place.parent]) >= PLACE_KINDS.index(place.kind):
+        raise InvalidError(f"place {place.id}, a {place.kind}, cannot lie in {place.parent}, a {kinds[place.parent]}")
 
 
 def _replace_places(db: Connection, places: Sequence[Place]) -> None:

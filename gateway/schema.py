@@ -64,6 +64,17 @@ CREATE TABLE tokens(id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, name TEXT NO
   created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER) WITHOUT ROWID;
 """
 
+_STAFF = """
+CREATE TABLE staff(id TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+ALTER TABLE alerts ADD COLUMN incident TEXT NOT NULL DEFAULT '';
+ALTER TABLE alerts ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX alerts_incident ON alerts(incident) WHERE open = 1;
+CREATE INDEX alerts_device ON alerts(device, raised_at, id);
+CREATE INDEX alerts_community ON alerts(community, raised_at, id);
+CREATE INDEX alerts_type ON alerts(type, raised_at, id);
+CREATE INDEX alerts_severity ON alerts(severity, raised_at, id);
+"""
+
 _LISTS = """
 ALTER TABLE consents ADD COLUMN terminals INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE list_entries(device TEXT NOT NULL, what TEXT NOT NULL, entry TEXT NOT NULL, revision TEXT NOT NULL,
@@ -75,5 +86,5 @@ CREATE TABLE list_devices(device TEXT PRIMARY KEY, identity TEXT NOT NULL, boot_
   failures INTEGER NOT NULL, not_before INTEGER) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _LISTS)
+MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF, _LISTS)
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""
