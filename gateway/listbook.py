@@ -60,6 +60,20 @@ class ListBook:
         found = db.execute("SELECT * FROM list_entries WHERE device = ? AND what = ?", (device, what))
         return {row["entry"]: _entry(row) for row in found}
 
+    def batch(self, db: Connection, device: str, what: str, command: str) -> dict[str, Entry]:
+        """Those whose last batch was `command`."""
+        found = db.execute(
+            "SELECT * FROM list_entries WHERE device = ? AND what = ? AND command = ?", (device, what, command)
+        )
+        return {row["entry"]: _entry(row) for row in found}
+
+    def waits(self, device: str) -> bool:
+        """Whether a batch to this device has no outcome yet."""
+        found = self._store.reader.execute(
+            "SELECT 1 FROM list_entries WHERE waiting = 1 AND device = ? LIMIT 1", (device,)
+        )
+        return found.fetchone() is not None
+
     def change(self, db: Connection, device: str, what: str, changes: RowChanges) -> None:
         """Write down what became of some of it."""
         gone = [(device, what, entry) for entry, row in changes.items() if row is None]

@@ -231,6 +231,8 @@ class Gateway:
             problems.append(f"no device can be heard: {self._mqtt.trouble}")
         if self.broker is not None and self.broker.forbade_lately:
             problems.append(f"the broker refused devices what they may not do, {self.broker.violations} times so far")
+        if self.lists.bugs:
+            problems.append(f"the terminals' lists met an error of our own {self.lists.bugs} times; see the log")
         if self.engine.bugs:
             problems.append(f"{self.engine.bugs} messages met an error of our own; they are in quarantine, see the log")
         problems += self.courier.problems() + self.telemetry.problems()
