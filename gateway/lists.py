@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoAnswerError
 from datetime import UTC, datetime, timedelta
@@ -30,16 +30,13 @@ from gateway import listplan
 from gateway.actions import Action, SendCommand
 from gateway.directory import Directory
 from gateway.listbook import ListBook, ListDevice
-from gateway.listplan import HOLDS, Batch, EntryState, list_of
+from gateway.listplan import Batch, EntryState
+from gateway.listsource import ListSource
 from gateway.people import Photos
 from gateway.store import Store
 
 log = structlog.get_logger()
 
-BATCH_BYTES = 2 * 1024 * 1024
-"""Photographs of one batch; a larger single one is refused here and named, because no terminal takes it."""
-TOO_LARGE = f"the photo is larger than {BATCH_BYTES // 1024 // 1024} MB; enrol a smaller one"
-UNREADABLE = "the photo cannot be read; enrol a new one"
 NOT_AFTER = timedelta(seconds=30)
 LOST_AFTER = timedelta(minutes=2)
 """A batch written down whose command nobody has heard of after this never left."""
@@ -85,8 +82,7 @@ class Lists:
         self._book = ListBook(store)
         self._store = store
         self._directory = directory
-        self._photos = photos
-        self._protocols = protocols
+        self._source = ListSource(directory, photos, protocols)
         self._link = link
         self._submit = submit
         self._clock = clock
@@ -149,7 +145,7 @@ class Lists:
         due = [
             (device, what)
             for device in self._directory.devices()
-            for what in {*sorts.get(device.id, ()), self._what(device)}
+            for what in {*sorts.get(device.id, ()), self._source.what(device)}
             if what is not None
         ]
         self._holding = bool(due)
@@ -159,11 +155,6 @@ class Lists:
             self._learn(db, now)
         waiting = [self._supply(device, what, now) for device, what in due]
         return any(waiting)
-
-    def _what(self, device: Device) -> str | None:
-        """Which list this device is to hold now, None for none."""
-        protocol = self._protocols.get(device.protocol)
-        return list_of(device, protocol) if protocol and device.param(HOLDS, 0.0) else None
 
     def _learn(self, db: sqlite3.Connection, now: datetime) -> None:
         """In one transaction, so that an answer and the end of its command are seen together."""
@@ -233,7 +224,7 @@ class Lists:
             return False
         if state is not None and state.not_before is not None and now < state.not_before:
             return True
-        wanted = self._wanted(device, what, now)
+        wanted = self._source.wanted(device, what, now)
         rows = self._book.rows(self._store.reader, device.id, what)
         size = listplan.batch_size(what, state.failures if state else 0)
         batch = listplan.plan(wanted, rows, now, at_most=size)
@@ -243,20 +234,13 @@ class Lists:
         self._send(device, what, batch, now)
         return True
 
-    def _wanted(self, device: Device, what: str, now: datetime) -> dict[str, str]:
-        if self._what(device) != what:
-            return {}
-        if what == "persons":
-            return listplan.wanted_persons(self._directory.residents.candidates(), device, now)
-        return listplan.wanted_plates(listplan.plate_entries(self._directory.vehicles(), now))
-
     def _send(self, device: Device, what: str, batch: Batch, now: datetime) -> None:
         """Write the batch down, then let it leave."""
         command_id = uuid.uuid4().hex
-        photos, unfit = self._photographs(batch.put) if what == "persons" else ({}, {})
+        photos, unfit = self._source.photographs(batch.put) if what == "persons" else ({}, {})
         with self._store.write() as db:
             # Asked again within the transaction: who withdrew while the photographs were opened is not sent.
-            wanted, entries = self._entries(device, what, batch.put, photos, now)
+            wanted, entries = self._source.entries(device, what, batch.put, photos, now)
             batch = Batch(
                 put=tuple(entry.id if isinstance(entry, PersonEntry) else entry.plate for entry in entries),
                 remove=batch.remove,
@@ -270,48 +254,6 @@ class Lists:
         kind = SyncPersons if what == "persons" else SyncPlates
         command = kind(not_after=now + NOT_AFTER, device=device.id, put=entries, remove=batch.remove)
         self._hand_over(device, what, command, command_id, now)
-
-    def _photographs(self, persons: Iterable[str]) -> tuple[dict[str, bytes], dict[str, str]]:
-        """As many as fit into a batch, and what is wrong with those that never will."""
-        found: dict[str, bytes] = {}
-        unfit: dict[str, str] = {}
-        size = 0
-        for person in persons:
-            photo = self._photograph(person)
-            if photo is None or len(photo) > BATCH_BYTES:
-                unfit[person] = TOO_LARGE if photo else UNREADABLE
-                continue
-            size += len(photo)
-            if size > BATCH_BYTES:
-                break
-            found[person] = photo
-        return found, unfit
-
-    def _photograph(self, person: str) -> bytes | None:
-        try:
-            return self._directory.residents.photo(person, self._photos)
-        except (OSError, ValueError) as error:  # a bad sector: one person is named, the others go on
-            log.warning("photo_unreadable", trouble=type(error).__name__)
-            return None
-
-    def _entries(
-        self, device: Device, what: str, put: Iterable[str], photos: Mapping[str, bytes], now: datetime
-    ) -> tuple[dict[str, str], tuple[Any, ...]]:
-        """What of `put` the device should hold still: revisions, and the entries as they are sent."""
-        if self._what(device) != what:
-            return {}, ()
-        if what == "plates":
-            plates = listplan.plate_entries(self._directory.vehicles(), now)
-            chosen = {plate: plates[plate] for plate in put if plate in plates}
-            return listplan.wanted_plates(chosen), tuple(chosen.values())
-        candidates = self._directory.residents.candidates(put)
-        wanted = listplan.wanted_persons(candidates, device, now)
-        persons = tuple(
-            PersonEntry(id=who.person, photo=photos[who.person], valid_from=who.granted_at, valid_to=who.until)
-            for who in candidates
-            if who.person in wanted and who.person in photos
-        )
-        return wanted, persons
 
     def _hand_over(self, device: Device, what: str, command: Command, command_id: str, now: datetime) -> None:
         """To the engine; what it refuses has not been sent and is wanted still."""
@@ -330,9 +272,9 @@ class Lists:
 
     def view(self, device: Device, now: datetime) -> ListView:
         """How far this device's list has come."""
-        what = self._what(device) or next(iter(self._book.sorts().get(device.id, ())), "")
+        what = self._source.what(device) or next(iter(self._book.sorts().get(device.id, ())), "")
         rows = self._book.rows(self._store.reader, device.id, what)
-        wanted = self._wanted(device, what, now) if what else {}
+        wanted = self._source.wanted(device, what, now) if what else {}
         counts = dict.fromkeys((state.value for state in EntryState), 0)
         counts["wanted"] += sum(1 for entry in wanted if entry not in rows)
         for row in rows.values():
