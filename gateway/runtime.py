@@ -81,7 +81,7 @@ class Gateway:
         rights = device_rights(registry.protocols().values())
         self.broker = None if settings.mqtt.url else Broker(settings.mqtt, settings.data / "broker", rights=rights)
         self._address = _address(settings, self.broker)
-        self._mqtt = _mqtt(settings, self.broker, self._address)
+        self._mqtt = _mqtt(settings, self.broker)
         self._discovery = Discovery(registry.protocols())
         if self.broker is not None:
             # The embedded broker lets devices publish only where a protocol listens, so only its log tells of others.
@@ -309,7 +309,8 @@ def _pool(faces: Faces) -> Pool:
     )
 
 
-def _mqtt(settings: Settings, broker: Broker | None, address: BrokerAddress) -> Mqtt:
+def _mqtt(settings: Settings, broker: Broker | None) -> Mqtt:
+    address = _address(settings, broker)
     client_id = settings.mqtt.client_id
     if broker is not None:
         client_id += f"-{broker.client_id_suffix}"
