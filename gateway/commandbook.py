@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from devices import commands
 from devices.commands import CommandRecord
-from devices.effects import Command
+from devices.effects import Command, SyncPersons
 from devices.events import CommandAnswered, CommandResult, Event, ListAnswered
-from devices.model import Device, Protocol
+from devices.model import Device, Outgoing, Protocol
 from gateway import metrics
 from gateway.changes import Changes, Sending
 from gateway.schedule import Schedule
@@ -42,6 +44,9 @@ class CommandBook:
         :raises UnsupportedCommandError: the device's protocol has no message for it.
         """
         message = self._protocols[device.protocol].encode(command, command_id, device, now)
+        if isinstance(command, SyncPersons) and isinstance(message, Outgoing):
+            # A broker keeps QoS 1 on its disk for who is away, and a photograph must lie nowhere.
+            message = replace(message, qos=0)
         if key:
             turn.keys[command_id] = key
         turn.sendings.append(Sending(message, device.id, command_id, command.not_after))

@@ -8,12 +8,18 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from devices.commands import CommandStatus
-from devices.effects import Command, Reboot, Speak, SyncTime, TakeSnapshot
+from devices.effects import Command, PersonEntry, Reboot, Speak, SyncPersons, SyncTime, TakeSnapshot
+from devices.model import Outgoing
+from devices.protocols import PROTOCOLS
 from gateway.actions import SendCommand
+from gateway.changes import Changes
+from gateway.commandbook import CommandBook
+from gateway.schedule import Schedule
 from tests.devices.hostile import JPEG
-from tests.gateway.shell import GATE, LAMP, Shell
+from tests.gateway.shell import GATE, LAMP, START, Shell
 
 
 @pytest.fixture
@@ -114,3 +120,12 @@ def test_what_is_said_aloud_stands_in_no_record(shell: Shell) -> None:
     )
     ((body,),) = shell.rows("SELECT body FROM commands")
     assert "李某".encode() not in body
+
+
+def test_a_photograph_is_never_left_to_the_broker_to_keep() -> None:
+    kept = Outgoing(topic="t", payload=b"photo", qos=1)
+    protocol = replace(PROTOCOLS["native"], encode=lambda *_: kept)
+    turn = Changes()
+    command = SyncPersons(not_after=START, device=GATE.id, put=(PersonEntry(id="ann", photo=b"x"),))
+    CommandBook({"native": protocol}, Schedule()).send(command, "c-1", GATE, START, turn, by="lists")
+    assert [sending.message for sending in turn.sendings] == [replace(kept, qos=0)]
