@@ -201,5 +201,6 @@ PeopleCorrect = Annotated[Caller, Security(authorize, scopes=["people:read", "al
 VehiclesRead = Annotated[Caller, Security(authorize, scopes=["vehicles:read"])]
 VehiclesWrite = Annotated[Caller, Security(authorize, scopes=["vehicles:write"])]
 PlacesWrite = Annotated[Caller, Security(authorize, scopes=["places:write"])]
+SiteWrite = Annotated[Caller, Security(authorize, scopes=["devices:write", "vehicles:write", "places:write"])]
 SubscriptionsWrite = Annotated[Caller, Security(authorize, scopes=["subscriptions:write"])]
 EvidenceRead = Annotated[Caller, Security(authorize, scopes=["evidence:read"])]

@@ -19,6 +19,8 @@ OURS = {
     "token": "api.commands.token:app",
     "faces": "api.commands.faces:app",
     "decode": "api.commands.decode:decode",
+    "devices": "api.commands.devices:app",
+    "site": "api.commands.site:app",
 }
 
 

@@ -15,6 +15,7 @@ from gateway.access import AccessBook
 from gateway.actions import Action
 from gateway.caller import Caller
 from gateway.directory import Directory
+from gateway.discovery import Discovery
 from gateway.dispatch import Dispatch
 from gateway.engine import Engine
 from gateway.evidence import Evidence
@@ -87,6 +88,7 @@ class Shell:
         self.thresholds.load()
         self.wire = Wire()
         self.inbox = Inbox()
+        self.discovery = Discovery(registry.protocols())
         kinds, protocols = registry.kinds(), registry.protocols()
         limits = self.settings.limits
         self.journal = Journal(self.store, self.vault, retention=self.settings.retention, limits=limits)
@@ -99,7 +101,7 @@ class Shell:
             settings=self.settings,
             mqtt=wire,
             inbox=self.inbox,
-            reader=Reader(protocols, self.directory, limits=limits, zone="Asia/Shanghai"),
+            reader=Reader(protocols, self.directory, limits=limits, zone="Asia/Shanghai", discovery=self.discovery),
             hub=self.hub,
             journal=self.journal,
             dispatch=Dispatch(mqtt=wire, caller=self.caller, pool=pool, evidence=evidence, inbox=self.inbox),
