@@ -34,9 +34,9 @@ FORBADE_LATELY_S = 600.0
 _RESTART_AFTER_S = 0.5
 _PR_SET_PDEATHSIG = 1
 
-IN_FLIGHT = 1024
-"""Unacknowledged messages for each topic filter. NATS allows 65,535 in a session, so 63 filters; one more than fits is
-refused with the SUBACK."""
+IN_FLIGHT = 128
+"""Unacknowledged messages for each topic filter. NATS allows 65,535 in a session, so 511 filters
+(`gateway.mqtt.FILTERS_AT_MOST`); one more than fits is refused with the SUBACK."""
 
 _CONFIG = """\
 server_name: linli
@@ -101,7 +101,8 @@ class Broker:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.passwords = _passwords(folder)
         self._config = folder / "nats.conf"
-        self._write_config(settings, rights)
+        self._settings, self._rights = settings, rights
+        self._write_config(rights)
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self.violations = 0
@@ -114,7 +115,8 @@ class Broker:
         """Makes our client id one that no device can guess: who connects under it takes our session over."""
         return hashlib.sha256(self.passwords[GATEWAY_USER].encode()).hexdigest()[:16]
 
-    def _write_config(self, settings: Mqtt, rights: Mapping[str, Any]) -> None:
+    def _write_config(self, rights: Mapping[str, Any]) -> None:
+        settings = self._settings
         text = _CONFIG.format(
             store=json.dumps(str(self._folder / "jetstream")),
             sync="always" if settings.sync == "always" else '"2m"',
@@ -127,8 +129,19 @@ class Broker:
             device_password=json.dumps(self.passwords[DEVICE_USER]),
             device_rights=json.dumps(rights),
         )
-        self._config.touch(mode=0o600)
-        self._config.write_text(text, encoding="utf-8")
+        written = self._config.with_suffix(".new")
+        written.touch(mode=0o600)
+        written.write_text(text, encoding="utf-8")
+        written.replace(self._config)  # whole at every moment: the broker may be starting anew just now
+
+    def allow(self, rights: Mapping[str, Any]) -> None:
+        """Change what a device may do, from now on; connections stay. From any thread."""
+        if rights == self._rights:
+            return
+        self._rights = rights
+        self._write_config(rights)
+        if self._child is not None and self._child.poll() is None:
+            self._child.send_signal(signal.SIGHUP)
 
     @property
     def forbade_lately(self) -> bool:

@@ -100,6 +100,7 @@ class Changes:
         "policies",
         "quarantined",
         "sendings",
+        "standing",
     )
 
     def __init__(self) -> None:
@@ -120,6 +121,7 @@ class Changes:
         self.quarantined: list[Quarantined] = []
         self.points: list[Point] = []
         self.sendings: list[Sending] = []
+        self.standing: dict[tuple[str, str], bytes] = {}  # device and topic: what was said there last
 
     def merge(self, other: Changes) -> None:
         """Take over what `other` changed after us."""
@@ -140,6 +142,7 @@ class Changes:
         self.quarantined += other.quarantined
         self.points += other.points
         self.sendings += other.sendings
+        self.standing.update(other.standing)
 
     @property
     def worth_writing(self) -> bool:

@@ -72,7 +72,9 @@ class _UnwritableError(Exception):
 
 
 class Engine:
-    """Owns every state and the journal. `listeners` are called after a commit that changed alerts or devices."""
+    """Owns every state and the journal. `listeners` are called after a commit that changed alerts or devices,
+    `reloaded` when devices were registered, changed or removed.
+    """
 
     def __init__(
         self,
@@ -114,6 +116,7 @@ class Engine:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.listeners: list[Callable[[], None]] = []
+        self.reloaded: list[Callable[[], None]] = [reader.reload]
         self.trouble = ""
         self.bugs = 0
 
@@ -278,6 +281,7 @@ class Engine:
                 self._hub.schedule.want(name, now + AFTER_A_BUG)
         self._make_durable(batch, now)
         self._hub.adopt(batch, now)
+        self._reader.adopt(batch)
         if news is not None:
             self._alarmed = not news
         self._jobs.update(batch.jobs)
@@ -351,11 +355,11 @@ class Engine:
     def _take_messages(self, messages: list[Message], batch: Changes) -> None:
         reads: list[Read] = []
         for message in messages:
-            read = self._read(message, batch)
-            if read is not None and self._hub.states.knows(read.device):
-                reads.append(read)
-            elif read is not None:
-                self._set_aside(message, read.device.id, batch, "its kind or protocol is not installed")
+            for read in self._read(message, batch):
+                if self._hub.states.knows(read.device):
+                    reads.append(read)
+                else:
+                    self._set_aside(message, read.device.id, batch, "its kind or protocol is not installed")
         for device in {held.address for held in batch.quarantined if held.reason == FLOOD}:
             self._isolated(batch, partial(self._hub.flooding, device, messages[-1].received_at, batch), "flood")
         seen = self._journal.seen([key for read in reads for key in read.ids])
@@ -363,7 +367,7 @@ class Engine:
             if not self._isolated(batch, partial(self._hub.message, read, seen, batch), "message"):
                 self._set_aside(read.message, read.device.id, batch)
 
-    def _read(self, message: Message, batch: Changes) -> Read | None:
+    def _read(self, message: Message, batch: Changes) -> list[Read]:
         try:
             return self._reader.read(message, batch)
         except DecodeError:
@@ -371,7 +375,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - the supervisor: our own bug must not stop the stream, nor pass in silence
             self._bug("decode", error)
             self._set_aside(message, "", batch)
-            return None
+            return []
 
     def _set_aside(self, message: Message, address: str, batch: Changes, reason: str = "our own error") -> None:
         batch.quarantined.append(
@@ -421,6 +425,8 @@ class Engine:
                 return known or self._hub.request(what, uuid.uuid4().hex, now, batch, turn)
             case ReloadDirectory():
                 self._hub.states.registered(now, turn)
+                for reloaded in self.reloaded:
+                    reloaded()
                 return len(self._directory.devices())
             case AcknowledgeAlert() | DisposeAlert() | ShelveAlert() | WorkOnAlert():
                 return self._hub.alerts.transition(what, now, batch=batch, turn=turn)

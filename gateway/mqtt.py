@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +24,9 @@ log = structlog.get_logger()
 RETRY_FIRST_S, RETRY_MOST_S = 0.2, 5.0
 BATCH_BYTES = 32 * 1024 * 1024
 """A batch ends here even if more has arrived, so that a flood of pictures stays within memory."""
+FILTERS_AT_MOST = 500
+"""So many topic filters one session takes from the embedded broker (`gateway.broker.IN_FLIGHT`)."""
+FILTERS_AT_ONCE = 50
 
 
 class Message(Struct, frozen=True, gc=False):
@@ -38,7 +42,11 @@ class Message(Struct, frozen=True, gc=False):
 
 
 class Mqtt:
-    """One session with the broker, kept over reconnects."""
+    """One session with the broker, kept over reconnects.
+
+    `topics`: what we listen on whatever is registered; a broker that refuses one of these is no use to us. `listen`
+    adds those of registered devices; `refused`: which of them the broker, or its limit, did not allow.
+    """
 
     def __init__(
         self,
@@ -55,6 +63,9 @@ class Mqtt:
         self._address = (host, port)
         self._keepalive_s = keepalive_s
         self._topics = topics
+        self._own: set[str] = set()
+        self._asked: dict[int, list[str]] = {}
+        self.refused: set[str] = set()
         self._arrived: list[Message] = []
         self._arrived_bytes = 0
         self.epoch = 0
@@ -132,9 +143,39 @@ class Mqtt:
             self._lost(f"the broker refused us: {reason}; check mqtt.url and its user and password")
             return
         self.epoch += 1
+        self._asked.clear()
+        self.refused.clear()
         client.subscribe([(topic, 1) for topic in self._topics])
+        self._subscribe(self._own)
 
-    def _on_subscribe(self, _client: Any, _user: Any, _mid: int, codes: list[ReasonCode], _props: Any) -> None:
+    def _subscribe(self, own: Collection[str]) -> None:
+        topics = sorted(own)
+        for start in range(0, len(topics), FILTERS_AT_ONCE):
+            part = topics[start : start + FILTERS_AT_ONCE]
+            _, mid = self._client.subscribe([(topic, 1) for topic in part])
+            if mid is not None:
+                self._asked[mid] = part
+
+    def listen(self, topics: Collection[str], *, again: Collection[str] = ()) -> None:
+        """Listen on these topics of registered devices, no longer on those named before. `again`: ask anew for what is
+        retained under these, because somebody is registered now whom it may concern.
+        """
+        room = max(0, FILTERS_AT_MOST - len(self._topics))
+        own = set(sorted(topics)[:room])
+        gone, new = self._own - own, own - self._own
+        self._own = own
+        self.refused = (self.refused & own) | (set(topics) - own)
+        if self.socket() is None or not self.epoch:
+            return
+        if gone:
+            self._client.unsubscribe(sorted(gone))
+        self._subscribe({*new, *again})
+
+    def _on_subscribe(self, _client: Any, _user: Any, mid: int, codes: list[ReasonCode], _props: Any) -> None:
+        own = self._asked.pop(mid, None)
+        if own is not None:
+            self.refused.update(topic for topic, code in zip(own, codes, strict=False) if code.is_failure)
+            return
         if any(code.is_failure for code in codes):
             self._lost("the broker refused a subscription; give our user the right to read every device topic")
             return
@@ -187,7 +228,7 @@ class Mqtt:
             self._client.ack(message.mid, message.qos)
 
     def publish(self, topic: str, payload: bytes, qos: int) -> bool:
-        """Publish once, never retained. False when there is no connection, or MQTT forbids the topic: nothing is queued
+        """Publish once, not retained. False when there is no connection, or MQTT forbids the topic: nothing is queued
         for later.
         """
         if not self.connected:

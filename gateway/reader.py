@@ -1,17 +1,18 @@
-"""From a message to readings of a known device: routing by topic, decoding, throttling, identity. Poison stops here."""
+"""From a message to readings of known devices: routing by topic, decoding, throttling, identity. Poison stops here."""
 
 from __future__ import annotations
 
-import re
 import struct
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from devices.errors import DecodeError
 from devices.model import Decoded, Device, Protocol, Reading
@@ -19,7 +20,9 @@ from gateway import metrics
 from gateway.changes import Changes, Quarantined
 from gateway.directory import Directory
 from gateway.mqtt import Message
+from gateway.routes import Route, Routes
 from gateway.settings import Limits
+from gateway.standing import Standing
 
 log = structlog.get_logger()
 
@@ -28,13 +31,13 @@ _MS = timedelta(milliseconds=1)
 _MS_MASK = (1 << 48) - 1
 FLOOD = "flood"
 """Why a message of a device that sends too many at once is set aside."""
-ROUTES_KEPT = 20_000
-ROUTE_LENGTH = 256
-"""A longer topic is looked up each time, so that invented ones do not fill the memory."""
+SESSIONS_KEPT = 4_096
+"""So many conversations (`Protocol.follow`) are remembered; one that is forgotten is begun anew by its device."""
+UNKNOWN_KEPT = 10_000
 
 
 class Read(Struct, frozen=True, gc=False):
-    """A message understood: who said what, under which ids."""
+    """What a message says of one device, and under which ids."""
 
     message: Message
     device: Device
@@ -56,11 +59,6 @@ def event_id(at: datetime, *identity: bytes) -> bytes:
     return struct.pack(">Q", ((at - _EPOCH) // _MS) & _MS_MASK)[2:] + digest.digest()
 
 
-def _filter_pattern(topic_filter: str) -> str:
-    parts = [r"[^/]*" if part == "+" else re.escape(part) for part in topic_filter.split("/")]
-    return "/".join(parts).replace(r"/\#", r"(?:/.*)?")
-
-
 class _UnusableError(Exception):
     """A message that cannot be used here: whose (as far as known), and why."""
 
@@ -75,58 +73,136 @@ class _Allowance(Struct):
 
 
 class Reader:
-    """Turns messages into `Read`s; what cannot be used is quarantined or ignored, with a counted reason."""
+    """Turns messages into `Read`s; what cannot be used is quarantined or ignored, with a counted reason.
 
-    def __init__(self, protocols: Mapping[str, Protocol], directory: Directory, *, limits: Limits, zone: str) -> None:
-        self._protocols = protocols
+    `standing`: what devices said last where messages are retained (`Journal.standing`).
+    """
+
+    def __init__(
+        self,
+        protocols: Mapping[str, Protocol],
+        directory: Directory,
+        *,
+        limits: Limits,
+        zone: str,
+        standing: Mapping[tuple[str, str], bytes] | None = None,
+    ) -> None:
         self._directory = directory
         self._limits = limits
         self._zone = ZoneInfo(zone)
-        self._patterns = [(re.compile(_filter_pattern(t)), p) for p in protocols.values() for t in p.topics]
-        self._routes: OrderedDict[str, Protocol | None] = OrderedDict()
+        self._routes = Routes(protocols)
+        self._standing = Standing(standing or {})
+        self._registered: dict[str, Device] = {}
+        self._unknown: set[bytes] = set()
+        self._sessions: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._allowances: dict[str, _Allowance] = {}
         self._counters = {name: metrics.MESSAGES.labels(name) for name in protocols}
         self._credit = 0.0
         self.untimed = 0
+        self.reload()
 
-    def _route(self, topic: str) -> Protocol | None:
-        try:
-            return self._routes[topic]
-        except KeyError:
-            found = next((protocol for pattern, protocol in self._patterns if pattern.fullmatch(topic)), None)
-            if len(topic) <= ROUTE_LENGTH:
-                self._routes[topic] = found
-            if len(self._routes) > ROUTES_KEPT:
-                self._routes.popitem(last=False)
-            return found
+    def reload(self) -> None:
+        """Devices were added, changed or removed."""
+        registered = {device.id: device for device in self._directory.devices()}
+        self._standing.forget(name for name, d in self._registered.items() if registered.get(name) is not d)
+        self._registered = registered
+        self._unknown.clear()
+        self._routes.update(registered.values())
 
-    def read(self, message: Message, batch: Changes) -> Read | None:
-        """The message understood, or None when it is not for us; then `batch` says why."""
-        if message.retained:
-            metrics.IGNORED.labels("retained").inc()
-            return None
+    def adopt(self, batch: Changes) -> None:
+        """The batch is safe: what it changed is the truth now."""
+        self._standing.adopt(batch)
+
+    def read(self, message: Message, batch: Changes) -> list[Read]:
+        """The message understood, for each device it speaks of. What is not for us is left out; `batch` says why."""
         try:
-            return self._understood(message)
+            route = self._route(message)
+            if message.retained and not route.stands:
+                metrics.IGNORED.labels("retained").inc()
+                return []
+            said = self._said(message, route)
         except _UnusableError as unusable:
             self._quarantine(message, batch, unusable.address, unusable.reason)
+            return []
         except DecodeError as error:
             self._quarantine(message, batch, "", error.reason)
-        return None
+            return []
+        return list(self._understood(message, route, said, batch))
 
-    def _understood(self, message: Message) -> Read:
-        protocol = self._route(message.topic)
-        if protocol is None:
+    def _route(self, message: Message) -> Route:
+        route = self._routes.of(message.topic)
+        if route is None:
             raise _UnusableError("", "no protocol listens on this topic")
         if len(message.payload) > self._limits.max_payload:
             raise _UnusableError("", "payload too large")
+        return route
+
+    def _said(self, message: Message, route: Route) -> Decoded:
+        protocol = route.protocol
         decoded = protocol.decode(message.topic, message.payload, message.received_at, self._zone)
-        device = self._directory.device_at(protocol.name, decoded.address)
-        if device is None:
-            raise _UnusableError(f"{protocol.name}:{decoded.address}", "unknown device")
+        if protocol.follow is None or not decoded.session:
+            return decoded
+        session = (protocol.name, decoded.session)
+        memory, decoded = protocol.follow(self._sessions.get(session), decoded, message.received_at)
+        self._sessions[session] = memory
+        self._sessions.move_to_end(session)
+        if len(self._sessions) > SESSIONS_KEPT:
+            self._sessions.popitem(last=False)
+        return decoded
+
+    def _understood(self, message: Message, route: Route, said: Decoded, batch: Changes) -> Iterator[Read]:
+        told = False
+        for decoded in (said, *said.others):
+            for device in self._speakers(decoded, route):
+                if device is not None:
+                    try:
+                        read = self._of(device, decoded, message, route, batch)
+                    except _UnusableError as unusable:
+                        self._quarantine(message, batch, unusable.address, unusable.reason)
+                    except DecodeError as error:
+                        self._quarantine(message, batch, device.id, error.reason)
+                    else:
+                        if read is not None:
+                            yield read
+                elif not told and not self._known_stranger(message):
+                    told = True  # one message is set aside once, however many strangers it speaks of
+                    self._quarantine(message, batch, f"{route.protocol.name}:{decoded.address}", "unknown device")
+
+    def _speakers(self, decoded: Decoded, route: Route) -> list[Device | None]:
+        """Who says it; None: somebody who is not registered. On a device's own topic nobody speaks for others."""
+        if not decoded.address:
+            return [self._directory.device(owner) for owner in route.owners]
+        device = self._directory.device_at(route.protocol.name, decoded.address)
+        return [device if device is None or not route.owners or device.id in route.owners else None]
+
+    def _known_stranger(self, message: Message) -> bool:
+        """A stranger's retained message comes at every connection, and is set aside once."""
+        if not message.retained:
+            return False
+        digest = blake2b(message.topic.encode() + b"\0" + message.payload, digest_size=16).digest()
+        known = digest in self._unknown
+        if len(self._unknown) < UNKNOWN_KEPT:
+            self._unknown.add(digest)
+        return known
+
+    def _of(self, device: Device, decoded: Decoded, message: Message, route: Route, batch: Changes) -> Read | None:
+        """What the message says of this device; None: a retained message with nothing new."""
+        if route.stands:
+            news = self._standing.news(device.id, message.topic, message.payload, batch)
+            if message.retained and not news:
+                metrics.IGNORED.labels("retained, and known").inc()
+                return None
+        protocol = route.protocol
+        if protocol.interpret is not None:
+            decoded = protocol.interpret(decoded, device)
         if decoded.ignored:
             metrics.IGNORED.labels(decoded.ignored).inc()
         elif self._floods(device.id, message.received_at.timestamp()):
             raise _UnusableError(device.id, FLOOD)
+        if message.retained:  # it says how things stand now, whenever it was said
+            decoded = replace(
+                decoded, readings=tuple(replace(r, timed=False, stored=False) for r in decoded.readings), replies=()
+            )
         self._counters[protocol.name].inc()
         ids = tuple(self._identify(device, reading, n, message) for n, reading in enumerate(decoded.readings))
         return Read(message, device, protocol, decoded, ids)

@@ -40,6 +40,7 @@ from gateway.mqtt import Mqtt
 from gateway.policies import POLICIES
 from gateway.reader import Reader
 from gateway.rights import device_rights
+from gateway.routes import own_topics
 from gateway.settings import Faces, Settings, SettingsError
 from gateway.store import Store
 from gateway.telemetry import Telemetry
@@ -71,7 +72,8 @@ class Gateway:
         )
         self.directory.load()
         self.evidence = Evidence(settings.data / "evidence", self.vault)
-        rights = device_rights(registry.protocols().values())
+        self._protocols = registry.protocols()
+        rights = device_rights(self._protocols.values(), self.directory.devices())
         self.broker = None if settings.mqtt.url else Broker(settings.mqtt, settings.data / "broker", rights=rights)
         self._mqtt = _mqtt(settings, self.broker)
         faces = settings.faces
@@ -83,19 +85,28 @@ class Gateway:
         self.telemetry = Telemetry(self.store, settings)
         self.listeners = self.engine.listeners
         self.listeners.append(self.courier.wake)
+        self._here: set[str] = set()
+        self.engine.reloaded.append(self._listen)
+        self._listen()
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep_evidence, name="evidence-keeper", daemon=True)
 
     def _build_engine(self) -> tuple[Engine, Hub]:
         settings = self.settings
-        kinds, protocols = registry.kinds(), registry.protocols()
+        kinds, protocols = registry.kinds(), self._protocols
         journal = Journal(self.store, self.vault, retention=settings.retention, limits=settings.limits)
         hub = restored_hub(kinds, protocols, self.directory, settings, journal, datetime.now(UTC))
         engine = Engine(
             settings=settings,
             mqtt=self._mqtt,
             inbox=self.inbox,
-            reader=Reader(protocols, self.directory, limits=settings.limits, zone=settings.zone),
+            reader=Reader(
+                protocols,
+                self.directory,
+                limits=settings.limits,
+                zone=settings.zone,
+                standing=journal.standing(),
+            ),
             hub=hub,
             journal=journal,
             dispatch=Dispatch(mqtt=self._mqtt, pool=self.pool, evidence=self.evidence, inbox=self.inbox),
@@ -104,6 +115,22 @@ class Gateway:
             gallery=self.gallery,
         )
         return engine, hub
+
+    def _listen(self) -> None:
+        """Follow the directory: let its devices speak where they are registered to, and listen there. A newcomer's
+        retained messages were passed over until now, so they are asked for once more.
+        """
+        devices = [device for device in self.directory.devices() if device.protocol in self._protocols]
+        if self.broker is not None:
+            self.broker.allow(device_rights(self._protocols.values(), devices))
+        own = {device.id: own_topics(self._protocols[device.protocol], device) for device in devices}
+        new = {device.protocol for device in devices if device.id not in self._here}
+        again = {topic for name in new for topic in self._protocols[name].retained if topic != "#"}
+        again.update(topic for device in devices if device.id not in self._here for topic in own[device.id])
+        self._here = set(own)
+        topics = {topic for held in own.values() for topic in held}
+        shared = {topic for protocol in self._protocols.values() for topic in protocol.topics}
+        self._mqtt.listen(topics - shared, again=again & (topics | shared))
 
     # -- life -------------------------------------------------------------------------------------------------------
 
@@ -183,6 +210,9 @@ class Gateway:
             problems.append(f"messages are not taken: {self.engine.trouble}; free the disk, nothing was acknowledged")
         if not self._mqtt.connected:
             problems.append(f"no device can be heard: {self._mqtt.trouble}")
+        if self._mqtt.refused:
+            few = ", ".join(sorted(self._mqtt.refused)[:3])
+            problems.append(f"{len(self._mqtt.refused)} topics of devices are not listened on ({few}...): too many")
         if self.broker is not None and self.broker.forbade_lately:
             problems.append(f"the broker refused devices what they may not do, {self.broker.violations} times so far")
         if self.engine.bugs:

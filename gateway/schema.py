@@ -64,5 +64,10 @@ CREATE TABLE tokens(id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, name TEXT NO
   created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_STANDING = """
+CREATE TABLE standing(device TEXT NOT NULL, topic TEXT NOT NULL, said BLOB NOT NULL, PRIMARY KEY(device, topic))
+  WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _STANDING)
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""
