@@ -20,6 +20,13 @@ from devices.protocols.wire import Scalar, inner, text
 
 HTTP_TOPICS = {"/Subscribe/": "oem_face"}
 """Where a vendor posts the same messages over HTTP: start of the path -> name of the protocol."""
+ARCHIVED = {
+    "home-assistant-discovery": "home_assistant",
+    "homie-5": "homie",
+    "sparkplug-b": "sparkplug",
+    "thingsboard-gateway": "tb_gateway",
+}
+"""What an archive calls a protocol -> its name here, for topics that are one device's own or the platform's."""
 PLACEHOLDER = re.compile(r"\{[^{}/]*\}")
 _OWN_IDS = (
     ("info", "facesluiceId"),
@@ -34,6 +41,7 @@ class _File(Struct, frozen=True):
     topic: str
     payload: Raw
     direction: str = "up"
+    protocol: str = ""
 
 
 _FILE = msgspec.json.Decoder(_File)
@@ -56,7 +64,7 @@ def decode_file(
     if file.direction == "down":
         return {"ignored": "sent by the platform"}
     topic = _filled(file)
-    protocol = _listening(topic, protocols)
+    protocol = _listening(topic, protocols) or protocols.get(ARCHIVED.get(file.protocol, ""))
     if protocol is None:
         return {"ignored": f"no protocol of ours listens on topic {file.topic}"}
     try:
@@ -65,7 +73,8 @@ def decode_file(
         return {"protocol": protocol.name, "error": error.reason}
     if decoded.ignored:
         return {"protocol": protocol.name, "ignored": decoded.ignored}
-    return {"protocol": protocol.name, "events": [msgspec.to_builtins(r.event) for r in decoded.readings]}
+    readings = [reading for part in (decoded, *decoded.others) for reading in part.readings]
+    return {"protocol": protocol.name, "events": [msgspec.to_builtins(r.event) for r in readings]}
 
 
 def matches(topic_filter: str, topic: str) -> bool:

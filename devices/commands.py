@@ -8,6 +8,7 @@ accepted -> done_unverified            it took it, and no sensor can show it
 
 from __future__ import annotations
 
+import zlib
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -50,6 +51,13 @@ class CommandRecord(Struct, frozen=True, kw_only=True):
     reason: str = ""
     updated_at: datetime
     level_pct: float | None = None
+
+
+def number_of(command_id: str) -> int:
+    """A command's id for protocols that number their requests: 31 bits, the same for the same id. An answer may carry
+    it in decimal in place of the id.
+    """
+    return zlib.crc32(command_id.encode()) & 0x7FFF_FFFF
 
 
 def answered(record: CommandRecord, event: CommandAnswered) -> CommandRecord:

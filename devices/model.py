@@ -135,6 +135,14 @@ class Decoded(Struct, frozen=True, kw_only=True):
     session: str = ""
 
 
+class Offer(Struct, frozen=True, kw_only=True):
+    """What a device that introduces itself could be registered as. A person decides: nothing is learned from it."""
+
+    address: str
+    kind: str
+    options: dict[str, str] = {}
+
+
 class Protocol(Struct, frozen=True, kw_only=True):
     """What a thing speaks.
 
@@ -154,7 +162,8 @@ class Protocol(Struct, frozen=True, kw_only=True):
 
     `follow(memory, decoded, received_at)` says what a message means after those before it (aliases, sequence numbers):
     the new memory of `decoded.session`, and the message understood. Memory is None at first and lost on a restart, so
-    it holds only what the device can be asked for again. It raises only `DecodeError`.
+    it holds only what the device can be asked for again. It raises only `DecodeError`. `offers(topic, payload)`: whom a
+    message introduces; none for most messages.
     """
 
     name: str
@@ -171,3 +180,4 @@ class Protocol(Struct, frozen=True, kw_only=True):
     receive: Callable[[HttpPush, datetime, tzinfo], Decoded] | None = None
     answered: Callable[[str, int, bytes, datetime], Event] | None = None
     follow: Callable[[Any, Decoded, datetime], tuple[Any, Decoded]] | None = None
+    offers: Callable[[str, bytes], tuple[Offer, ...]] | None = None
