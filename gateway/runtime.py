@@ -124,8 +124,8 @@ class Gateway:
         if self.broker is not None:
             self.broker.allow(device_rights(self._protocols.values(), devices))
         own = {device.id: own_topics(self._protocols[device.protocol], device) for device in devices}
-        new = {device.protocol for device in devices if device.id not in self._here}
-        again = {topic for name in new for topic in self._protocols[name].retained if topic != "#"}
+        spoken = [self._protocols[d.protocol] for d in devices if d.id not in self._here]
+        again = {topic for p in spoken for topic in (p.topics if "#" in p.retained else p.retained)}
         again.update(topic for device in devices if device.id not in self._here for topic in own[device.id])
         self._here = set(own)
         topics = {topic for held in own.values() for topic in held}

@@ -156,7 +156,7 @@ def _order(command: Command, component: str, options: dict[str, str]) -> str | N
 PROTOCOL = Protocol(
     name="home_assistant",
     topics=tuple(f"{PREFIX}/{names}/{leaf}" for names in ("+/+", "+/+/+") for leaf in ("config", "state")),
-    orders=tuple(f"{PREFIX}/{names}/set" for names in ("+/+", "+/+/+")),
+    orders=(f"{PREFIX}/status",),
     decode=decode,
     encode=encode,
     commands=COMMANDS,

@@ -75,7 +75,7 @@ KINDS = {
     "event": "camera",
     "light": "light",
     "lock": "face_gate",
-    "sensor": "light",
+    "sensor": "cover",
     "switch": "light",
 }
 """What a component is most likely here: a proposal, to be corrected by the person who registers it."""

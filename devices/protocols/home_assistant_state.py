@@ -99,8 +99,10 @@ def valued(payload: bytes, template: str) -> Any:
 
 
 def _plain(value: Any) -> str:
-    """As Home Assistant compares it with a payload: true is ON's like only where it is written so."""
-    return label(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else str(value)
+    """As text, to be compared with the payloads of the announcement."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return label(value) if isinstance(value, str | int | float) else ""
 
 
 def _switched(value: Any, options: dict[str, str]) -> bool | None:

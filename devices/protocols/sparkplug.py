@@ -32,7 +32,7 @@ from devices.protocols.wire import milliseconds_time
 ROOT = "spBv1.0"
 REBIRTH = "Node Control/Rebirth"
 REBIRTH_EVERY = timedelta(seconds=10)
-ALIASES_AT_MOST = 5_000
+ALIASES_AT_MOST = 10_000
 """Of one edge node, its devices included."""
 DEVICES_AT_MOST = 1_000
 COMMANDS: frozenset[type[Command]] = frozenset({OpenPassage, CloseBarrier, SetLamp, Reboot})

@@ -16,9 +16,12 @@ from msgspec import Struct, field
 from devices.errors import DecodeError
 from devices.protocols.wire import MAX_PAYLOAD, parse
 
-METRICS_AT_MOST = 5_000
+METRICS_AT_MOST = 1_000
+OTHERS_AT_MOST = 50
+"""Fields of one message, or of one metric, besides its metrics: more are garbage, and would only take time."""
 _VARINT, _I64, _LEN, _I32 = 0, 1, 2, 5
 _U64 = (1 << 64) - 1
+_METRIC = 2 << 3 | _LEN
 
 _NAMES = """Unknown Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64 Float Double Boolean String DateTime Text"""
 TYPES = {name: number for number, name in enumerate(_NAMES.split())}
@@ -149,10 +152,13 @@ def _metric(raw: bytes) -> Metric:
 
 def _fields(raw: bytes) -> Iterator[tuple[int, int | bytes]]:
     """Field numbers and values; those of fixed length as their bytes."""
-    at, end = 0, len(raw)
+    at, end, others = 0, len(raw), 0
     while at < end:
         key, at = _varint(raw, at)
         number, wire = key >> 3, key & 7
+        others += key != _METRIC
+        if others > OTHERS_AT_MOST:
+            raise DecodeError("too many fields in one message")
         if wire == _VARINT:
             value, at = _varint(raw, at)
             yield number, value

@@ -41,7 +41,7 @@ from devices.events import (
 from devices.model import Device, Reading
 from devices.protocols.wire import sounds_personal
 
-VALUES_AT_MOST = 500
+VALUES_AT_MOST = 1_000
 """Of one message."""
 _SENSOR = "sensor."
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
