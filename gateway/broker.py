@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ jetstream {{ store_dir: {store}, sync_interval: {sync} }}
 mqtt {{ listen: {listen}, ack_wait: "10s", max_ack_pending: {in_flight}{anonymous} }}
 authorization {{ users: [
   {{ user: {gateway_user}, password: {gateway_password} }}
-  {{ user: {device_user}, password: {device_password}, permissions: {device_rights} }}
+  {{ user: {device_user}, password: {device_password}, permissions: {device_rights} }}{guests}
 ] }}
 """
 
@@ -55,14 +55,19 @@ class BrokerError(RuntimeError):
     """The embedded broker does not start; the text says why."""
 
 
-def _passwords(folder: Path) -> dict[str, str]:
+def _passwords(folder: Path, guests: Iterable[str]) -> dict[str, str]:
     path = folder / "passwords.json"
-    if not path.exists():
-        made = {GATEWAY_USER: secrets.token_urlsafe(24), DEVICE_USER: secrets.token_urlsafe(12)}
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            json.dump(made, file)
-    loaded: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return loaded
+    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    wanted = {GATEWAY_USER: 24, DEVICE_USER: 12} | dict.fromkeys(guests, 12)
+    missing = {user: secrets.token_urlsafe(size) for user, size in wanted.items() if user not in found}
+    if missing:
+        found |= missing
+        new = path.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            json.dump(found, file)
+        new.replace(path)
+    return found
 
 
 def _executable() -> str:
@@ -89,17 +94,20 @@ def _die_with_parent() -> None:
 class Broker:
     """The child process. Start it from the main thread: the kernel ties its life to the thread that started it.
 
-    `rights`: what a device may do (`gateway.rights.device_rights`).
+    `rights`: what a device may do (`gateway.rights.device_rights`). `guests`: other users and what they may do.
     """
 
-    def __init__(self, settings: Mqtt, folder: Path, *, rights: Mapping[str, Any]) -> None:
+    def __init__(
+        self, settings: Mqtt, folder: Path, *, rights: Mapping[str, Any], guests: Mapping[str, Any] | None = None
+    ) -> None:
         host, _, port = settings.listen.rpartition(":")
         if not host or not port.isdigit():
             raise SettingsError(f'mqtt.listen is "host:port", not {settings.listen!r}')
         self.host, self.port = host, int(port)
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.passwords = _passwords(folder)
+        self._guests = guests or {}
+        self.passwords = _passwords(folder, self._guests)
         self._config = folder / "nats.conf"
         self._settings, self._rights = settings, rights
         self._write_config(rights)
@@ -128,11 +136,16 @@ class Broker:
             gateway_password=json.dumps(self.passwords[GATEWAY_USER]),
             device_password=json.dumps(self.passwords[DEVICE_USER]),
             device_rights=json.dumps(rights),
+            guests="".join(self._guest(user, allowed) for user, allowed in self._guests.items()),
         )
         written = self._config.with_suffix(".new")
         written.touch(mode=0o600)
         written.write_text(text, encoding="utf-8")
         written.replace(self._config)  # whole at every moment: the broker may be starting anew just now
+
+    def _guest(self, user: str, rights: Mapping[str, Any]) -> str:
+        password = json.dumps(self.passwords[user])
+        return f"\n  {{ user: {user}, password: {password}, permissions: {json.dumps(rights)} }}"
 
     def allow(self, rights: Mapping[str, Any]) -> None:
         """Change what a device may do, from now on; connections stay. From any thread."""

@@ -12,12 +12,16 @@ import time
 from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
+import msgspec
 import paho.mqtt.client as paho
 import structlog
 from msgspec import Struct
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
+
+from gateway.settings import SettingsError
 
 log = structlog.get_logger()
 
@@ -27,6 +31,38 @@ BATCH_BYTES = 32 * 1024 * 1024
 FILTERS_AT_MOST = 500
 """So many topic filters one session takes from the embedded broker (`gateway.broker.IN_FLIGHT`)."""
 FILTERS_AT_ONCE = 50
+
+
+class Where(Struct, frozen=True, kw_only=True):
+    """Where a broker is and who we are to it."""
+
+    host: str
+    port: int
+    username: str = ""
+    password: str = ""
+    tls: bool = False
+
+
+def where(url: str, setting: str) -> Where:
+    """The broker of mqtt://[user:password@]host[:port] or mqtts://...
+
+    :raises SettingsError: it is something else; it is not quoted, for there may be a password in it.
+    """
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or port == 0:
+        raise SettingsError(f"{setting} is mqtt://[user:password@]host[:port] or mqtts://..., and is something else")
+    tls = parts.scheme == "mqtts"
+    return Where(
+        host=parts.hostname,
+        port=port or (8883 if tls else 1883),
+        username=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        tls=tls,
+    )
 
 
 class Message(Struct, frozen=True, gc=False):
@@ -45,7 +81,8 @@ class Mqtt:
     """One session with the broker, kept over reconnects.
 
     `topics`: what we listen on whatever is registered; a broker that refuses one of these is no use to us. `listen`
-    adds those of registered devices; `refused`: which of them the broker, or its limit, did not allow.
+    adds those of registered devices; `refused`: which of them the broker, or its limit, did not allow. `host_id`: the
+    Sparkplug host application we are, whose STATE is retained; "" for none.
     """
 
     def __init__(
@@ -59,10 +96,13 @@ class Mqtt:
         tls: bool = False,
         keepalive_s: int = 30,
         topics: list[str],
+        host_id: str = "",
     ) -> None:
         self._address = (host, port)
         self._keepalive_s = keepalive_s
         self._topics = topics
+        self._state_topic = f"spBv1.0/STATE/{host_id}" if host_id else ""
+        self._born_ms = 0
         self._own: set[str] = set()
         self._asked: dict[int, list[str]] = {}
         self.refused: set[str] = set()
@@ -123,6 +163,9 @@ class Mqtt:
             return
         self._retry_at = time.monotonic() + self._retry_s
         self._retry_s = min(self._retry_s * 2, RETRY_MOST_S)
+        if self._state_topic:  # the will carries the time of its birth (Sparkplug 3.0, 5.14)
+            self._born_ms = int(time.time() * 1000)
+            self._client.will_set(self._state_topic, self._state(online=False), qos=1, retain=True)
         try:
             self._client.connect(*self._address, keepalive=self._keepalive_s)
         except (OSError, ValueError) as error:
@@ -182,13 +225,20 @@ class Mqtt:
         self.connected = True
         self.trouble = ""
         self._retry_s = RETRY_FIRST_S
+        if self._state_topic:
+            self._client.publish(self._state_topic, self._state(online=True), qos=1, retain=True)
         log.info("broker_connected", epoch=self.epoch)
+
+    def _state(self, *, online: bool) -> bytes:
+        return msgspec.json.encode({"online": online, "timestamp": self._born_ms})
 
     def _on_disconnect(self, _client: Any, _user: Any, _flags: Any, reason: ReasonCode, _props: Any) -> None:
         self._lost(f"connection to the broker lost: {reason}")
 
     def disconnect(self) -> None:
         """Leave; what was not acknowledged comes again on the next connection."""
+        if self._state_topic and self.connected:
+            self._client.publish(self._state_topic, self._state(online=False), qos=1, retain=True)
         self._client.disconnect()
         self.flush()
         self._arrived.clear()

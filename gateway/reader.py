@@ -164,6 +164,8 @@ class Reader:
                     else:
                         if read is not None:
                             yield read
+                elif decoded.ignored:
+                    metrics.IGNORED.labels(decoded.ignored).inc()
                 elif not told and not self._known_stranger(message):
                     told = True  # one message is set aside once, however many strangers it speaks of
                     self._quarantine(message, batch, f"{route.protocol.name}:{decoded.address}", "unknown device")

@@ -32,6 +32,14 @@ def device_rights(protocols: Iterable[Protocol], devices: Iterable[Device] = ())
     return {"publish": {"allow": sorted(publish)}, "subscribe": {"allow": [*sorted(subscribe), _QOS1_DELIVERY]}}
 
 
+def reader_rights(filters: Iterable[str], says: Iterable[str]) -> dict[str, Any]:
+    """The permissions of a user that reads what is under these filters and says what is under those."""
+    return {
+        "publish": {"allow": sorted(subject for topic in says for subject in subjects(topic))},
+        "subscribe": {"allow": [*sorted(subject for topic in filters for subject in subjects(topic)), _QOS1_DELIVERY]},
+    }
+
+
 def subjects(topic: str) -> list[str]:
     """The NATS subjects of an MQTT filter: `a/+` is a.*; `a/#` is a and a.>; a dot in a name is //, an empty one /."""
     *parents, last = topic.split("/")

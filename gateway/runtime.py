@@ -16,16 +16,16 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import unquote, urlsplit
 
 import structlog
 import uvicorn
 
 from devices import registry
 from devices.model import DeviceKind, Protocol
-from gateway import logs, metrics, webserver
+from gateway import announce, logs, metrics, webserver
 from gateway.actions import Action
 from gateway.alertbook import AlertBook
+from gateway.announce import Announcer
 from gateway.broker import GATEWAY_USER, Broker
 from gateway.courier import Courier
 from gateway.directory import Directory
@@ -36,14 +36,15 @@ from gateway.health import Health, disk_problems
 from gateway.hub import Hub
 from gateway.inbox import Inbox, Item
 from gateway.journal import Journal
-from gateway.mqtt import Mqtt
+from gateway.mqtt import Mqtt, Where, where
 from gateway.policies import POLICIES
 from gateway.reader import Reader
-from gateway.rights import device_rights
+from gateway.rights import device_rights, reader_rights
 from gateway.routes import own_topics
 from gateway.settings import Faces, Settings, SettingsError
 from gateway.store import Store
 from gateway.telemetry import Telemetry
+from gateway.thingsboard import ThingsBoard
 from gateway.vault import Vault
 from vision.gallery import Gallery
 from vision.pool import Pool
@@ -74,7 +75,11 @@ class Gateway:
         self.evidence = Evidence(settings.data / "evidence", self.vault)
         self._protocols = registry.protocols()
         rights = device_rights(self._protocols.values(), self.directory.devices())
-        self.broker = None if settings.mqtt.url else Broker(settings.mqtt, settings.data / "broker", rights=rights)
+        shown = (f"{settings.home_assistant.prefix}/#", f"{announce.ROOT}/+")
+        reader = {announce.USER: reader_rights(shown, (f"{settings.home_assistant.prefix}/status",))}
+        guests = reader if settings.home_assistant.enabled else {}
+        folder = settings.data / "broker"
+        self.broker = None if settings.mqtt.url else Broker(settings.mqtt, folder, rights=rights, guests=guests)
         self._mqtt = _mqtt(settings, self.broker)
         faces = settings.faces
         self.pool = _pool(faces) if faces.workers else None
@@ -83,8 +88,11 @@ class Gateway:
         metrics.DEVICES_ONLINE.set_function(self._devices_online)
         self.courier = Courier(self.store, self.vault, settings)
         self.telemetry = Telemetry(self.store, settings)
+        self._outlets = self._build_outlets()
         self.listeners = self.engine.listeners
-        self.listeners.append(self.courier.wake)
+        wakes = [outlet.wake for outlet in self._outlets if isinstance(outlet, Announcer)]
+        self.listeners += [self.courier.wake, *wakes]
+        self.engine.reloaded += wakes
         self._here: set[str] = set()
         self.engine.reloaded.append(self._listen)
         self._listen()
@@ -116,6 +124,33 @@ class Gateway:
         )
         return engine, hub
 
+    def _build_outlets(self) -> list[Announcer | ThingsBoard]:
+        """Whom we tell besides: a Home Assistant on our broker, a ThingsBoard elsewhere."""
+        settings, states = self.settings, self._hub.states.devices
+        found: list[Announcer | ThingsBoard] = []
+        if settings.home_assistant.enabled:
+            own = self.broker and Where(
+                host=self.broker.near,
+                port=self.broker.port,
+                username=GATEWAY_USER,
+                password=self.broker.passwords[GATEWAY_USER],
+            )
+            found.append(
+                Announcer(
+                    settings.home_assistant,
+                    own or where(settings.mqtt.url, "mqtt.url"),
+                    store=self.store,
+                    directory=self.directory,
+                    states=states,
+                    client_id=f"{settings.mqtt.client_id}-announcer",
+                )
+            )
+        if settings.thingsboard.url:
+            found.append(
+                ThingsBoard(settings, store=self.store, directory=self.directory, states=states, submit=self.submit)
+            )
+        return found
+
     def _listen(self) -> None:
         """Follow the directory: let its devices speak where they are registered to, and listen there. A newcomer's
         retained messages were passed over until now, so they are asked for once more.
@@ -141,6 +176,8 @@ class Gateway:
         self.engine.start()
         self.courier.start()
         self.telemetry.start()
+        for outlet in self._outlets:
+            outlet.start()
         self._keeper.start()
 
     def watch(self) -> None:
@@ -154,6 +191,8 @@ class Gateway:
         self.engine.stop()
         self.courier.stop()
         self.telemetry.stop()
+        for outlet in self._outlets:
+            outlet.stop()
         if self.pool is not None:
             self.pool.close()
         if self.broker is not None:
@@ -218,6 +257,7 @@ class Gateway:
         if self.engine.bugs:
             problems.append(f"{self.engine.bugs} messages met an error of our own; they are in quarantine, see the log")
         problems += self.courier.problems() + self.telemetry.problems()
+        problems += [problem for outlet in self._outlets for problem in outlet.problems()]
         alerts_open = -1
         try:
             (alerts_open,) = self.store.reader.execute("SELECT count(*) FROM alerts WHERE open=1").fetchone()
@@ -286,6 +326,7 @@ def _mqtt(settings: Settings, broker: Broker | None) -> Mqtt:
         "client_id": settings.mqtt.client_id,
         "keepalive_s": settings.mqtt.keepalive_s,
         "topics": topics,
+        "host_id": settings.sparkplug.host_id,
     }
     if broker is not None:
         common["client_id"] += f"-{broker.client_id_suffix}"
@@ -296,21 +337,13 @@ def _mqtt(settings: Settings, broker: Broker | None) -> Mqtt:
             password=broker.passwords[GATEWAY_USER],
             **common,
         )
-    url = urlsplit(settings.mqtt.url)
-    try:
-        port = url.port
-    except ValueError:
-        port = 0
-    if url.scheme not in ("mqtt", "mqtts") or not url.hostname or port == 0:
-        # Not quoted: there may be a password in it.
-        raise SettingsError("mqtt.url is mqtt://[user:password@]host[:port] or mqtts://..., and is something else")
-    tls = url.scheme == "mqtts"
+    found = where(settings.mqtt.url, "mqtt.url")
     return Mqtt(
-        host=url.hostname,
-        port=port or (8883 if tls else 1883),
-        username=unquote(url.username or ""),
-        password=unquote(url.password or ""),
-        tls=tls,
+        host=found.host,
+        port=found.port,
+        username=found.username,
+        password=found.password,
+        tls=found.tls,
         **common,
     )
 

@@ -26,6 +26,8 @@ from devices.protocols.home_assistant_config import PREFIX, introduced, named, o
 from devices.protocols.home_assistant_state import events_of, text, valued
 from devices.protocols.wire import MAX_PAYLOAD, label, number
 
+OWN = "linli_"
+"""How the names begin under which our own devices are announced to Home Assistant."""
 COMMANDS: frozenset[type[Command]] = frozenset({OpenPassage, CloseBarrier, SetLamp})
 
 
@@ -52,6 +54,8 @@ def decode(topic: str, payload: bytes, received_at: datetime, zone: tzinfo) -> D
     if topic.startswith(f"{PREFIX}/"):
         component, address = named(topic)
         leaf = topic.rpartition("/")[2]
+    if address.startswith(f"device.{OWN}"):
+        return Decoded(address=address, ignored="announced by ourselves")
     if leaf == "config":
         return _introduction(topic, payload, address, received_at)
     said = _Said(topic, payload, received_at)
