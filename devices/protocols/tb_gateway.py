@@ -161,28 +161,32 @@ _TOPICS: dict[str, Callable[[bytes, datetime], Decoded]] = {
 
 def encode(command: Command, command_id: str, device: Device, now: datetime) -> Outgoing:
     """The RPC that carries `command`. `rpc_open`, `rpc_close`, `rpc_lamp` and `rpc_reboot` among the device's options
-    name its methods; otherwise they are open, close, setLevel and reboot.
+    name its methods, with parameters of their own behind a blank (`toggle_gpio {"pin": 1}`); otherwise they are open,
+    close, setLevel and reboot.
 
-    :raises UnsupportedCommandError: the command is none of `PROTOCOL.commands`.
+    :raises UnsupportedCommandError: the command is none of `PROTOCOL.commands`, or the parameters are no JSON object.
     """
     del now
-    options = device.options
-    params: dict[str, float] = {}
-    match command:
-        case OpenPassage():
-            method = options.get("rpc_open", "open")
-        case CloseBarrier():
-            method = options.get("rpc_close", "close")
-        case SetLamp(level_pct=level):
-            method, params = options.get("rpc_lamp", "setLevel"), {"level": level}
-        case Reboot():
-            method = options.get("rpc_reboot", "reboot")
-        case _:
-            raise UnsupportedCommandError(f"tb_gateway has no message for {type(command).__name__}")
-    data = {"id": number_of(command_id), "method": method, "params": params}
-    body = {"device": device.address, "data": data}
+    option, usual = _METHODS.get(type(command), ("", ""))
+    if not option:
+        raise UnsupportedCommandError(f"tb_gateway has no message for {type(command).__name__}")
+    method, _, written = device.options.get(option, usual).partition(" ")
+    try:
+        params = _TOLD.decode(written or "{}")
+    except msgspec.DecodeError as error:
+        raise UnsupportedCommandError(f"option {option} of {device.id} is a method and a JSON object") from error
+    if isinstance(command, SetLamp):
+        params.setdefault("level", command.level_pct)
+    body = {"device": device.address, "data": {"id": number_of(command_id), "method": method, "params": params}}
     return Outgoing(topic=f"{ROOT}/rpc", payload=msgspec.json.encode(body))
 
+
+_METHODS: dict[type[Command], tuple[str, str]] = {
+    OpenPassage: ("rpc_open", "open"),
+    CloseBarrier: ("rpc_close", "close"),
+    SetLamp: ("rpc_lamp", "setLevel"),
+    Reboot: ("rpc_reboot", "reboot"),
+}
 
 PROTOCOL = Protocol(
     name="tb_gateway",
@@ -190,7 +194,7 @@ PROTOCOL = Protocol(
     orders=(f"{ROOT}/rpc", f"{ROOT}/attributes", f"{ROOT}/attributes/response"),
     decode=decode,
     encode=encode,
-    commands=frozenset({OpenPassage, CloseBarrier, SetLamp, Reboot}),
+    commands=frozenset(_METHODS),
     heartbeat_s=0,
     interpret=interpret,
 )

@@ -5,7 +5,7 @@ An option is a meaning of ours and the device's name for it: {"door_open": "Inpu
 a name after ! means the opposite. `sensor.` and a metric name the reading of anything else: {"sensor.temperature_c":
 "engine/temperature"}. A value nobody named becomes `SensorMeasured` under a name made of its own. Text is not kept:
 it may name somebody; a short code becomes a `VendorNotice`. `set_open`, `set_close`, `set_on` and `set_level_pct` name
-what is written to command the device.
+what is written to command the device, several with ; in between where the protocol writes several at once.
 """
 
 from __future__ import annotations
@@ -170,13 +170,16 @@ def written(command: Command, device: Device) -> dict[str, bool | int]:
     """
     options = device.options
     match command:
-        case OpenPassage() if name := options.get("set_open"):
-            return {name: True}
-        case CloseBarrier() if name := options.get("set_close"):
-            return {name: True}
-        case SetLamp(level_pct=level) if name := options.get("set_level_pct"):
-            switch = options.get("set_on")
-            return {name: round(level), **({switch: level > 0} if switch else {})}
-        case SetLamp(level_pct=level) if name := options.get("set_on"):
-            return {name: level > 0}
+        case OpenPassage() if names := options.get("set_open"):
+            return _each(names, value=True)
+        case CloseBarrier() if names := options.get("set_close"):
+            return _each(names, value=True)
+        case SetLamp(level_pct=level) if names := options.get("set_level_pct"):
+            return _each(names, value=round(level)) | _each(options.get("set_on", ""), value=level > 0)
+        case SetLamp(level_pct=level) if names := options.get("set_on"):
+            return _each(names, value=level > 0)
     raise UnsupportedCommandError(f"no option of {device.id} says what to write for {type(command).__name__}")
+
+
+def _each(names: str, *, value: bool | int) -> dict[str, bool | int]:
+    return dict.fromkeys((name for name in names.split(";") if name), value)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
+from msgspec.structs import replace
 
 from devices.commands import number_of
 from devices.effects import CloseBarrier, OpenPassage, Reboot, SetLamp, Speak
@@ -126,3 +127,12 @@ def test_only_decode_errors_escape(message: tuple[str, bytes]) -> None:
 def test_rotten_payloads_are_refused(payload: bytes, topic: str) -> None:
     with pytest.raises(DecodeError):
         PROTOCOL.decode(topic, payload, NOW, ZONE)
+
+
+def test_parameters_of_a_method_are_an_option_and_have_to_be_an_object() -> None:
+    pump = replace(PUMP, options={"rpc_open": 'toggle_gpio {"pin": 1}', "rpc_close": "toggle_gpio pin"})
+    told = PROTOCOL.encode(OpenPassage(not_after=NOW), "c-1", pump, NOW)
+    assert isinstance(told, Outgoing)
+    assert json.loads(told.payload)["data"] == {"id": number_of("c-1"), "method": "toggle_gpio", "params": {"pin": 1}}
+    with pytest.raises(UnsupportedCommandError, match="rpc_close"):
+        PROTOCOL.encode(CloseBarrier(not_after=NOW), "c-1", pump, NOW)
