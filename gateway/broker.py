@@ -34,9 +34,12 @@ FORBADE_LATELY_S = 600.0
 _RESTART_AFTER_S = 0.5
 _PR_SET_PDEATHSIG = 1
 
-IN_FLIGHT = 128
-"""Unacknowledged messages for each topic filter. NATS allows 65,535 in a session, so 511 filters
-(`gateway.mqtt.FILTERS_AT_MOST`); one more than fits is refused with the SUBACK."""
+IN_FLIGHT, IN_FLIGHT_LEAST = 1024, 64
+"""Unacknowledged messages for each topic filter: as many as fit, within these bounds."""
+SESSION_AT_MOST = 65_535
+"""NATS allows so many in one session, over all its filters; a filter more than fits is refused with the SUBACK."""
+SPARE_FILTERS = 16
+"""For devices that are registered while it runs."""
 
 _CONFIG = """\
 server_name: linli
@@ -95,10 +98,17 @@ class Broker:
     """The child process. Start it from the main thread: the kernel ties its life to the thread that started it.
 
     `rights`: what a device may do (`gateway.rights.device_rights`). `guests`: other users and what they may do.
+    `filters`: how many topic filters the gateway listens on at the start; `filters_at_most`: how many it can.
     """
 
     def __init__(
-        self, settings: Mqtt, folder: Path, *, rights: Mapping[str, Any], guests: Mapping[str, Any] | None = None
+        self,
+        settings: Mqtt,
+        folder: Path,
+        *,
+        rights: Mapping[str, Any],
+        guests: Mapping[str, Any] | None = None,
+        filters: int = 0,
     ) -> None:
         host, _, port = settings.listen.rpartition(":")
         if not host or not port.isdigit():
@@ -106,6 +116,8 @@ class Broker:
         self.host, self.port = host, int(port)
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._in_flight = max(IN_FLIGHT_LEAST, min(IN_FLIGHT, SESSION_AT_MOST // (filters + SPARE_FILTERS)))
+        self.filters_at_most = SESSION_AT_MOST // self._in_flight
         self._guests = guests or {}
         self.passwords = _passwords(folder, self._guests)
         self._config = folder / "nats.conf"
@@ -130,7 +142,7 @@ class Broker:
             sync="always" if settings.sync == "always" else '"2m"',
             listen=json.dumps(settings.listen),
             anonymous=f", no_auth_user: {DEVICE_USER}" if settings.allow_anonymous else "",
-            in_flight=IN_FLIGHT,
+            in_flight=self._in_flight,
             gateway_user=GATEWAY_USER,
             device_user=DEVICE_USER,
             gateway_password=json.dumps(self.passwords[GATEWAY_USER]),

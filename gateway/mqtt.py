@@ -28,8 +28,8 @@ log = structlog.get_logger()
 RETRY_FIRST_S, RETRY_MOST_S = 0.2, 5.0
 BATCH_BYTES = 32 * 1024 * 1024
 """A batch ends here even if more has arrived, so that a flood of pictures stays within memory."""
-FILTERS_AT_MOST = 500
-"""So many topic filters one session takes from the embedded broker (`gateway.broker.IN_FLIGHT`)."""
+FILTERS_AT_MOST = 1_000
+"""So many topic filters we ask of a broker of somebody else's."""
 FILTERS_AT_ONCE = 50
 
 
@@ -97,12 +97,14 @@ class Mqtt:
         keepalive_s: int = 30,
         topics: list[str],
         host_id: str = "",
+        filters_at_most: int = FILTERS_AT_MOST,
     ) -> None:
         self._address = (host, port)
         self._keepalive_s = keepalive_s
         self._topics = topics
         self._state_topic = f"spBv1.0/STATE/{host_id}" if host_id else ""
         self._born_ms = 0
+        self._room = max(0, filters_at_most - len(topics))
         self._own: set[str] = set()
         self._asked: dict[int, list[str]] = {}
         self.refused: set[str] = set()
@@ -203,8 +205,7 @@ class Mqtt:
         """Listen on these topics of registered devices, no longer on those named before. `again`: ask anew for what is
         retained under these, because somebody is registered now whom it may concern.
         """
-        room = max(0, FILTERS_AT_MOST - len(self._topics))
-        own = set(sorted(topics)[:room])
+        own = set(sorted(topics)[: self._room])
         gone, new = self._own - own, own - self._own
         self._own = own
         self.refused = (self.refused & own) | (set(topics) - own)

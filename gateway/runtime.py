@@ -21,7 +21,7 @@ import structlog
 import uvicorn
 
 from devices import registry
-from devices.model import DeviceKind, Protocol
+from devices.model import Device, DeviceKind, Protocol
 from gateway import announce, logs, metrics, webserver
 from gateway.actions import Action
 from gateway.alertbook import AlertBook
@@ -79,7 +79,13 @@ class Gateway:
         reader = {announce.USER: reader_rights(shown, (f"{settings.home_assistant.prefix}/status",))}
         guests = reader if settings.home_assistant.enabled else {}
         folder = settings.data / "broker"
-        self.broker = None if settings.mqtt.url else Broker(settings.mqtt, folder, rights=rights, guests=guests)
+        topics = {topic for protocol in self._protocols.values() for topic in protocol.topics}
+        own = {t for d in self.directory.devices() for t in self._own_topics(d)}
+        self.broker = (
+            None
+            if settings.mqtt.url
+            else Broker(settings.mqtt, folder, rights=rights, guests=guests, filters=len(topics | own))
+        )
         self._mqtt = _mqtt(settings, self.broker)
         faces = settings.faces
         self.pool = _pool(faces) if faces.workers else None
@@ -151,6 +157,10 @@ class Gateway:
             )
         return found
 
+    def _own_topics(self, device: Device) -> tuple[str, ...]:
+        protocol = self._protocols.get(device.protocol)
+        return own_topics(protocol, device) if protocol else ()
+
     def _listen(self) -> None:
         """Follow the directory: let its devices speak where they are registered to, and listen there. A newcomer's
         retained messages were passed over until now, so they are asked for once more.
@@ -158,7 +168,7 @@ class Gateway:
         devices = [device for device in self.directory.devices() if device.protocol in self._protocols]
         if self.broker is not None:
             self.broker.allow(device_rights(self._protocols.values(), devices))
-        own = {device.id: own_topics(self._protocols[device.protocol], device) for device in devices}
+        own = {device.id: self._own_topics(device) for device in devices}
         spoken = [self._protocols[d.protocol] for d in devices if d.id not in self._here]
         again = {topic for p in spoken for topic in (p.topics if "#" in p.retained else p.retained)}
         again.update(topic for device in devices if device.id not in self._here for topic in own[device.id])
@@ -251,7 +261,9 @@ class Gateway:
             problems.append(f"no device can be heard: {self._mqtt.trouble}")
         if self._mqtt.refused:
             few = ", ".join(sorted(self._mqtt.refused)[:3])
-            problems.append(f"{len(self._mqtt.refused)} topics of devices are not listened on ({few}...): too many")
+            problems.append(
+                f"{len(self._mqtt.refused)} topics of devices are not listened on ({few}...); restart to make room"
+            )
         if self.broker is not None and self.broker.forbade_lately:
             problems.append(f"the broker refused devices what they may not do, {self.broker.violations} times so far")
         if self.engine.bugs:
@@ -335,6 +347,7 @@ def _mqtt(settings: Settings, broker: Broker | None) -> Mqtt:
             port=broker.port,
             username=GATEWAY_USER,
             password=broker.passwords[GATEWAY_USER],
+            filters_at_most=broker.filters_at_most,
             **common,
         )
     found = where(settings.mqtt.url, "mqtt.url")

@@ -51,6 +51,8 @@ def decode(topic: str, payload: bytes, received_at: datetime, zone: tzinfo) -> D
     if len(payload) > MAX_PAYLOAD:
         raise DecodeError("payload too large")
     component, address, leaf = "", "", ""
+    if topic == f"{PREFIX}/status":
+        return Decoded(address="status", ignored="whether Home Assistant is there")
     if topic.startswith(f"{PREFIX}/"):
         component, address = named(topic)
         leaf = topic.rpartition("/")[2]

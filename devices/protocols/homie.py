@@ -1,5 +1,8 @@
 """Homie 5 (homieiot.github.io/specification): homie/5/{device}/{node}/{property}, everything retained, text only.
 
+Homie 4 has no 5 in its topics and tells its shape on many; its states and values are the same, so they are understood
+(option `homie` = "4" for commands).
+
 A device tells its state ($state, `lost` as its will), its shape ($description) and its values; what a value means is an
 option of the registration (`devices.protocols.values`, names are `node/property`). Commands go to {property}/set. A
 target ($target) is where a value is going; that it arrived, only the value says. What a controller says to all
@@ -35,19 +38,21 @@ _SWITCHES = {"true": True, "false": False}
 _DESCRIPTION = msgspec.json.Decoder(dict[str, Any])
 
 
-def decode(topic: str, payload: bytes, received_at: datetime, zone: tzinfo) -> Decoded:  # noqa: PLR0911 - one table
+def decode(topic: str, payload: bytes, received_at: datetime, zone: tzinfo) -> Decoded:  # noqa: C901, PLR0911 - one table
     """One message of a device. Homie has no times, so each is of now.
 
     :raises DecodeError: the message is not one of this protocol.
     """
     del zone
-    levels = topic.split("/")
-    if levels[:2] != ["homie", "5"] or not 4 <= len(levels) <= 6:
+    root, *levels = topic.split("/")
+    if levels[:1] == ["5"]:
+        levels = levels[1:]
+    if root != "homie" or not 2 <= len(levels) <= 4:
         raise DecodeError("not a topic of this protocol")
-    if levels[2] == "$broadcast":
+    if levels[0] == "$broadcast":
         return Decoded(address="$broadcast", ignored="said to all devices")
-    address = address_of(levels[2])
-    match levels[3:]:
+    address = address_of(levels[0])
+    match levels[1:]:
         case ["$state"]:
             return _one(address, _state(payload, received_at))
         case ["$description"]:
@@ -68,6 +73,8 @@ def decode(topic: str, payload: bytes, received_at: datetime, zone: tzinfo) -> D
             return _one(address, VendorNotice(at=received_at, name=f"{node}/{name}/$target"[:128], code=code[:128]))
         case [_, _, "set"]:
             return Decoded(address=address, ignored="told by a controller")
+        case [*_, attribute] if attribute.startswith("$"):
+            return Decoded(address=address, ignored="an attribute of Homie 4")
     raise DecodeError("not a topic of this protocol")
 
 
@@ -157,13 +164,14 @@ def encode(command: Command, command_id: str, device: Device, now: datetime) -> 
     # Brightness alone: a device of Homie goes on when it is told how bright to be.
     name, value = next(iter(values.written(command, device).items()))
     told = str(value).lower()
-    return Outgoing(topic=f"{ROOT}/{device.address}/{name}/set", payload=told.encode(), qos=1)
+    root = "homie" if device.options.get("homie") == "4" else ROOT
+    return Outgoing(topic=f"{root}/{device.address}/{name}/set", payload=told.encode(), qos=1)
 
 
 PROTOCOL = Protocol(
     name="homie",
-    topics=(f"{ROOT}/+/+", f"{ROOT}/+/+/+", f"{ROOT}/+/+/+/$target"),
-    orders=(f"{ROOT}/+/+/+/set", f"{ROOT}/$broadcast/#"),
+    topics=("homie/+/+", "homie/+/+/+", f"{ROOT}/+/+/+", f"{ROOT}/+/+/+/$target"),
+    orders=(f"{ROOT}/+/+/+/set", f"{ROOT}/$broadcast/#", "homie/+/+/+/set", "homie/$broadcast/#"),
     decode=decode,
     encode=encode,
     commands=COMMANDS,

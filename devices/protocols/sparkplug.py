@@ -75,7 +75,7 @@ def decode(topic: str, payload: bytes, received_at: datetime, zone: tzinfo) -> D
     """
     del zone
     match topic.split("/"):
-        case [root, "STATE", _] if root == ROOT:
+        case ["STATE", _] | ["spBv1.0", "STATE", _]:  # the first was that of Sparkplug 2.2
             return Decoded(address="STATE", ignored="whether a host application is there")
         case [root, group, kind, node] if root == ROOT and kind in _NODE:
             device = ""

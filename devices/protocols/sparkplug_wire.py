@@ -56,8 +56,10 @@ class _JsonMetric(Struct):
     alias: int | None = None
     timestamp: int | None = None
     type_: str | int | None = field(default=None, name="dataType")
+    datatype: str | int | None = None
+    type: str | int | None = None
     historical: bool = field(default=False, name="isHistorical")
-    value: bool | int | float | str | None = None
+    value: Any = None
 
 
 class _JsonPayload(Struct):
@@ -99,9 +101,9 @@ def _of_json(told: _JsonPayload) -> Payload:
             name=m.name,
             alias=m.alias,
             timestamp=m.timestamp,
-            datatype=TYPES.get(m.type_, 0) if isinstance(m.type_, str) else m.type_ or 0,
+            datatype=_type(m.type_ or m.datatype or m.type),
             is_historical=m.historical,
-            value=m.value,
+            value=m.value if isinstance(m.value, bool | int | float | str) else None,
         )
         for m in told.metrics[:METRICS_AT_MOST]
     )
@@ -136,6 +138,10 @@ _MEMBERS: dict[int, tuple[str, type, Callable[[Any], Any]]] = {
     15: ("value", bytes, _text),
 }
 """Field numbers of a metric: our name, how it travels, what it is."""
+
+
+def _type(told: str | int | None) -> int:
+    return TYPES.get(told, 0) if isinstance(told, str) else told or 0
 
 
 def _metric(raw: bytes) -> Metric:

@@ -46,6 +46,8 @@ def decode(topic: str, payload: bytes, received_at: datetime, zone: tzinfo) -> D
     :raises DecodeError: the message is not one of this protocol.
     """
     del zone
+    if topic.startswith("v1/devices/me/"):
+        return Decoded(address="me", ignored="said of the connection, and the broker does not tell whose it is")
     handler = _TOPICS.get(topic)
     if handler is None:
         raise DecodeError("not a topic of this protocol")
@@ -134,6 +136,11 @@ def _asked(payload: bytes, at: datetime) -> Decoded:
     return _one(asked.device, VendorNotice(at=at, name="attributes/request", code=label(asked.id)))
 
 
+def _claimed(payload: bytes, at: datetime) -> Decoded:
+    """Somebody may claim these devices; the secret is not kept."""
+    return _all({name: [] for name in _devices(payload)}, at, "claim")
+
+
 def _rpc(payload: bytes, at: datetime) -> Decoded:
     said = parse(_NAMED, payload)
     if said.id is None:
@@ -155,6 +162,7 @@ _TOPICS: dict[str, Callable[[bytes, datetime], Decoded]] = {
     f"{ROOT}/telemetry": _telemetry,
     f"{ROOT}/attributes": _attributes,
     f"{ROOT}/attributes/request": _asked,
+    f"{ROOT}/claim": _claimed,
     f"{ROOT}/rpc": _rpc,
 }
 

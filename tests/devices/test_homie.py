@@ -129,3 +129,25 @@ def test_only_decode_errors_escape(message: tuple[str, bytes]) -> None:
 @pytest.mark.parametrize("leaf", ["$state", "$description", "light/power"])
 def test_rotten_payloads_are_refused_or_say_nothing(payload: bytes, leaf: str) -> None:
     read_safely(PROTOCOL, f"homie/5/stairs-2/{leaf}", payload)
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "event"),
+    [
+        ("homie/lamp-4/$state", b"ready", status(online=True)),
+        ("homie/lamp-4/$state", b"alert", notice("$state", "alert")),
+        ("homie/lamp-4/light/power", b"true", SensorMeasured(at=NOW, metric="light_power", value=1)),
+        ("homie/lamp-4/$nodes", b"light,board[]", None),
+        ("homie/lamp-4/light/$properties", b"power", None),
+    ],
+)
+def test_homie_4_says_the_same_in_other_places(topic: str, payload: bytes, event: Event | None) -> None:
+    decoded = PROTOCOL.decode(topic, payload, NOW, ZONE)
+    assert decoded.address == "lamp-4"
+    assert [r.event for r in decoded.readings] == ([event] if event else [])
+
+
+def test_homie_4_is_told_on_its_own_topics() -> None:
+    lamp = Device(id="l", kind="light", protocol="homie", address="l4", options={"homie": "4", "set_on": "light/power"})
+    message = PROTOCOL.encode(SetLamp(not_after=NOW, level_pct=0), "c-1", lamp, NOW)
+    assert message == Outgoing(topic="homie/l4/light/power/set", payload=b"false", qos=1)

@@ -269,3 +269,15 @@ def test_a_megabyte_of_garbage_costs_milliseconds(junk: bytes) -> None:
     began = time.process_time()
     read_safely(PROTOCOL, "spBv1.0/Yard/NDATA/x", payload)
     assert time.process_time() - began < 0.02
+
+
+def test_a_value_that_is_no_single_value_is_passed_over_in_the_json_view_too() -> None:
+    table = {"name": "Table", "dataType": "DataSet", "value": {"rows": []}}
+    plain = {"name": "Level", "type": "Int32", "value": 4}
+    found = read(json.dumps({"metrics": [table, plain]}).encode())
+    assert [(m.name, m.value, m.datatype) for m in found.metrics] == [("Table", None, 0), ("Level", 4, TYPES["Int32"])]
+
+
+@pytest.mark.parametrize("topic", ["STATE/linli", "spBv1.0/STATE/linli"])
+def test_a_hosts_state_is_nobodys_event(topic: str) -> None:
+    assert PROTOCOL.decode(topic, b"ONLINE", NOW, ZONE).ignored
