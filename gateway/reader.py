@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
@@ -127,7 +127,13 @@ class Reader:
         except DecodeError as error:
             self._quarantine(message, batch, "", error.reason)
             return []
-        return list(self._understood(message, route, said, batch))
+        reads: list[Read] = []
+        for decoded in (said, *said.others) if said.others else (said,):
+            for device in self._speakers(decoded, route):
+                read = self._understood(device, decoded, message, route, batch)
+                if read is not None:
+                    reads.append(read)
+        return reads
 
     def _route(self, message: Message) -> Route:
         route = self._routes.of(message.topic)
@@ -150,32 +156,35 @@ class Reader:
             self._sessions.popitem(last=False)
         return decoded
 
-    def _understood(self, message: Message, route: Route, said: Decoded, batch: Changes) -> Iterator[Read]:
-        told = False
-        for decoded in (said, *said.others):
-            for device in self._speakers(decoded, route):
-                if device is not None:
-                    try:
-                        read = self._of(device, decoded, message, route, batch)
-                    except _UnusableError as unusable:
-                        self._quarantine(message, batch, unusable.address, unusable.reason)
-                    except DecodeError as error:
-                        self._quarantine(message, batch, device.id, error.reason)
-                    else:
-                        if read is not None:
-                            yield read
-                elif decoded.ignored:
-                    metrics.IGNORED.labels(decoded.ignored).inc()
-                elif not told and not self._known_stranger(message):
-                    told = True  # one message is set aside once, however many strangers it speaks of
-                    self._quarantine(message, batch, f"{route.protocol.name}:{decoded.address}", "unknown device")
-
-    def _speakers(self, decoded: Decoded, route: Route) -> list[Device | None]:
+    def _speakers(self, decoded: Decoded, route: Route) -> tuple[Device | None, ...]:
         """Who says it; None: somebody who is not registered. On a device's own topic nobody speaks for others."""
         if not decoded.address:
-            return [self._directory.device(owner) for owner in route.owners]
+            return tuple(map(self._directory.device, route.owners)) or (None,)
         device = self._directory.device_at(route.protocol.name, decoded.address)
-        return [device if device is None or not route.owners or device.id in route.owners else None]
+        return (device if device is None or not route.owners or device.id in route.owners else None,)
+
+    def _understood(
+        self, device: Device | None, decoded: Decoded, message: Message, route: Route, batch: Changes
+    ) -> Read | None:
+        """What the message says of this device; None where that is nothing."""
+        if device is None:
+            self._stranger(decoded, message, route, batch)
+            return None
+        try:
+            return self._of(device, decoded, message, route, batch)
+        except _UnusableError as unusable:
+            self._quarantine(message, batch, unusable.address, unusable.reason)
+        except DecodeError as error:
+            self._quarantine(message, batch, device.id, error.reason)
+        return None
+
+    def _stranger(self, decoded: Decoded, message: Message, route: Route, batch: Changes) -> None:
+        """Set a message of somebody unknown aside: once, however many strangers it speaks of."""
+        held = batch.quarantined[-1] if batch.quarantined else None
+        if decoded.ignored:
+            metrics.IGNORED.labels(decoded.ignored).inc()
+        elif not (held is not None and held.payload is message.payload) and not self._known_stranger(message):
+            self._quarantine(message, batch, f"{route.protocol.name}:{decoded.address}", "unknown device")
 
     def _known_stranger(self, message: Message) -> bool:
         """A stranger's retained message comes at every connection, and is set aside once."""
