@@ -13,17 +13,19 @@ from fastapi.staticfiles import StaticFiles
 
 from api import docs, errors
 from api.facade import Gateway
-from api.routes import alerts, devices, places, residents, subscriptions, system, vehicles
+from api.routes import alerts, devices, load, places, residents, staff, subscriptions, system, vehicles
 from api.stream import Feed
 from api.web import Guard
 
 DESK = Path(__file__).parent / "desk"
 ROUTERS = (
     alerts.router,
+    load.router,
     devices.router,
     residents.router,
     vehicles.router,
     places.router,
+    staff.router,
     subscriptions.router,
     system.router,
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from devices.alerts import Condition, Disposition, Work
 from devices.commands import CommandStatus
+from devices.escalation import Level
 from devices.events import Listing
 
 Reason = Annotated[str, Field(min_length=1, max_length=500, description="Why, in words: it stands in the record.")]
@@ -69,6 +70,11 @@ class AlertView(Shape):
     disposition: Disposition | None
     shelved_until: Utc | None
     suppressed_by: str | None = Field(description="Id of the alert that explains this one.")
+    incident: str = Field(description="What it belongs to: the id of the alert that began it.")
+    level: Level = Field(description="How far it has climbed while nobody owned it.")
+    informed: list[str] = Field(description="Ids of the staff told last.")
+    unowned_since: Utc | None = Field(description="null: somebody has acknowledged or claimed it.")
+    chattering: bool = Field(description="It comes and goes; it is over only when it has been quiet for a while.")
     work: Work
     assignee: str
     community: str
@@ -285,13 +291,95 @@ class ImportView(Shape):
 
 class PlaceBody(Shape):
     id: Annotated[str, Field(min_length=1, max_length=64)]
-    kind: Literal["community", "grid", "building"]
+    kind: Literal["district", "sub_district", "community", "grid", "building", "unit"]
     name: Text
     parent: Id = Field(default="", description="The place it lies in.")
 
 
 class PlaceList(Shape):
     items: Annotated[list[PlaceBody], Field(max_length=10_000)]
+
+
+class ShiftBody(Shape):
+    """Hours of duty, in the gateway's zone; an end that is not after the start is on the next day."""
+
+    days: list[Annotated[int, Field(ge=1, le=7)]] = Field(default=[1, 2, 3, 4, 5, 6, 7], description="1 is Monday.")
+    start: time = Field(default=time(0), examples=["20:00:00"])
+    end: time = Field(default=time(0), examples=["08:00:00"])
+    first: date | None = None
+    last: date | None = None
+
+
+class AbsenceBody(Shape):
+    first: date
+    last: date
+    substitute: Id = Field(default="", description="Id of who stands in.")
+
+
+class WorkerBody(Shape):
+    """Somebody with a duty. Without shifts: always on duty."""
+
+    id: Annotated[str, Field(min_length=1, max_length=64)] = Field(examples=["grid-worker-12"])
+    name: Text
+    level: Level
+    places: Annotated[list[Id], Field(min_length=1, max_length=100)]
+    contact: Text = Field(default="", description="A URI.", examples=["tel:+86-21-55550100"])
+    shifts: list[ShiftBody] = []
+    absences: list[AbsenceBody] = []
+
+
+class StaffList(Shape):
+    items: Annotated[list[WorkerBody], Field(max_length=10_000)]
+
+
+class StaffChangeView(Shape):
+    """Ids."""
+
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
+
+
+class DutyView(Shape):
+    place: str
+    at: Utc
+    levels: dict[str, list[str]] = Field(description="Ids of who is on duty, by level.")
+
+
+class IncidentView(Shape):
+    """Open alerts that belong together."""
+
+    id: str = Field(description="Of the alert that began it; alerts carry it as `incident`.")
+    community: str
+    severity: int = Field(ge=1, le=3, description="The gravest of its alerts.")
+    alerts: int
+    hidden: int = Field(description="How many of them are explained by another.")
+    since: Utc
+    latest: Utc
+
+
+class IncidentList(Shape):
+    items: list[IncidentView]
+
+
+class Frequent(Shape):
+    key: str
+    asked: int
+
+
+class DeskLoadView(Shape):
+    """After ISA-18.2: fewer than six alerts an hour are manageable, more than ten in ten minutes are a flood."""
+
+    start: Utc
+    end: Utc
+    asked: int = Field(description="Alerts somebody had to look at: raised or reopened, not explained by another.")
+    per_hour: float
+    fullest_window: int
+    window_s: float
+    flood_share: float = Field(description="Part of the windows in which it was a flood.")
+    stale: int = Field(description="Active for more than a day, now.")
+    most_frequent: list[Frequent] = Field(description="What came back most often.")
+    severity_share: dict[str, float] = Field(description="By severity, fractions of `asked`.")
 
 
 class SubscriptionBody(Shape):

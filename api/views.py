@@ -15,6 +15,7 @@ from api.facade import Gateway
 from devices.alert_types import ALERT_TYPES
 from devices.alerts import Alert
 from devices.commands import CommandRecord
+from devices.escalation import LEVELS
 from devices.model import Device, Protocol
 from gateway.actions import NotFoundError
 from gateway.residents import Resident
@@ -52,6 +53,8 @@ def alert_fields(alert: Alert, gateway: Gateway, caller: Caller) -> dict[str, An
         if alert.acknowledged_at is None
         else {"at": alert.acknowledged_at, "by": alert.acknowledged_by, "reason": alert.acknowledged_reason},
         "suppressed_by": alert.suppressed_by or None,
+        "level": LEVELS[alert.rung],
+        "informed": list(alert.informed),
         "device_name": device.name if device else "",
         "evidence": f"/v1/evidence/{alert.evidence}" if alert.evidence else None,
         "six_zero": kind.six_zero,
@@ -82,6 +85,12 @@ def _identified(alert: Alert, gateway: Gateway) -> schemas.IdentifiedPerson | No
 def alert_view(alert: Alert, gateway: Gateway, caller: Caller) -> schemas.AlertView:
     """An alert for this caller."""
     return schemas.AlertView(**alert_fields(alert, gateway, caller))
+
+
+def incident_view(row: sqlite3.Row) -> schemas.IncidentView:
+    """A row of the query in `api.routes.load`."""
+    plain = {name: row[name] for name in ("community", "severity", "alerts", "hidden")}
+    return schemas.IncidentView(id=row["incident"], since=when(row["since"]), latest=when(row["latest"]), **plain)
 
 
 def history_entry(row: sqlite3.Row) -> schemas.HistoryEntry:

@@ -48,6 +48,17 @@ def latency(
 
 
 @bench.command()
+def alerts(
+    seconds: Annotated[float, typer.Option(min=3, help="How long each rate is kept.")] = 6,
+    clients: Annotated[int, typer.Option(min=1, help="Desks on the live stream.")] = 200,
+) -> None:
+    """500 alerts a second to a backend, 100,000 open ones, and many desks on the live stream."""
+    from benchmarks.alerts import run  # noqa: PLC0415 - as above
+
+    _print(run(seconds, clients))
+
+
+@bench.command()
 def start(
     rounds: Annotated[int, typer.Option(min=1, help="Starts; the median counts.")] = 5,
     devices: Annotated[int, typer.Option(min=1, help="Devices when memory is measured.")] = 2000,

@@ -20,7 +20,8 @@ class AlertType(Struct, frozen=True, kw_only=True):
     """One row of the table of alert types. `latch`: stays active until a person has dealt with it.
 
     `six_zero`: which of the estate's "zero" goals it counts against (零污染 零事故 零发案 零违建); `service`: the code
-    of the service list the backend files it under.
+    of the service list the backend files it under. `cause`: alerts of one cause, place and time are one incident.
+    `delay_off_s`: over only when the condition has been gone for so long.
     """
 
     code: str
@@ -32,6 +33,8 @@ class AlertType(Struct, frozen=True, kw_only=True):
     latch: bool = False
     six_zero: str = ""
     service: str = ""
+    cause: str = "other"
+    delay_off_s: float = 0.0
 
 
 def _type(code: str, severity: Severity, en: str, zh: str, advice_en: str, advice_zh: str, **more: Any) -> AlertType:
@@ -56,6 +59,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             latch=True,
             six_zero=_CRIME,
             service="security.door",
+            cause="door",
         ),
         _type(
             "duress",
@@ -67,6 +71,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             latch=True,
             six_zero=_CRIME,
             service="security.duress",
+            cause="access",
         ),
         _type(
             "cover_open",
@@ -78,6 +83,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             latch=True,
             six_zero=_ACCIDENT,
             service="road.cover",
+            cause="road",
         ),
         _type(
             "blocklisted_plate",
@@ -88,6 +94,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "核对照片，不要手动抬杆。",
             six_zero=_CRIME,
             service="vehicle.blocklist",
+            cause="vehicles",
         ),
         _type(
             "blocked_person",
@@ -98,6 +105,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "核对照片，保持门关闭。",
             six_zero=_CRIME,
             service="security.person",
+            cause="access",
         ),
         _type(
             "tamper",
@@ -109,6 +117,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             latch=True,
             six_zero=_CRIME,
             service="device.tamper",
+            cause="tampering",
         ),
         _type(
             "door_held_open",
@@ -119,6 +128,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "请人关门，检查是否有物品顶住。",
             six_zero=_CRIME,
             service="security.door",
+            cause="door",
         ),
         _type(
             "door_open_nobody_passed",
@@ -129,6 +139,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "查看是否替他人开门。",
             six_zero=_CRIME,
             service="security.door",
+            cause="door",
         ),
         _type(
             "repeated_refusal",
@@ -139,6 +150,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "查看抓拍：可能是住户需要帮助，也可能有人试探。",
             six_zero=_CRIME,
             service="security.refusal",
+            cause="access",
         ),
         _type(
             "unknown_vehicle",
@@ -148,6 +160,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "Ask for the reason of the visit.",
             "询问来访事由并登记。",
             service="vehicle.unknown",
+            cause="vehicles",
         ),
         _type(
             "vehicle_overstay",
@@ -158,6 +171,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "联系车主，必要时移交社区处理。",
             six_zero=_BUILD,
             service="vehicle.zombie",
+            cause="vehicles",
         ),
         _type(
             "plate_forged",
@@ -168,6 +182,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "核对车牌与车辆。",
             six_zero=_CRIME,
             service="vehicle.plate",
+            cause="vehicles",
         ),
         _type(
             "barrier_arm_blocked",
@@ -178,6 +193,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "清除障碍。",
             six_zero=_ACCIDENT,
             service="device.barrier",
+            cause="barrier",
         ),
         _type(
             "barrier_stuck_open",
@@ -187,6 +203,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "Check the lock-open switch and the motor.",
             "检查常开锁定与电机。",
             service="device.barrier",
+            cause="barrier",
         ),
         _type(
             "barrier_not_closing",
@@ -196,6 +213,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "Check the loop and the safety edge.",
             "检查地感与防砸。",
             service="device.barrier",
+            cause="barrier",
         ),
         _type(
             "barrier_obstruction",
@@ -206,6 +224,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "落杆前先确认。",
             six_zero=_ACCIDENT,
             service="device.barrier",
+            cause="barrier",
         ),
         _type(
             "zone_intrusion",
@@ -216,6 +235,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "查看画面并派人确认。",
             six_zero=_BUILD,
             service="camera.zone",
+            cause="zone",
         ),
         _type(
             "camera_occluded",
@@ -225,6 +245,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "Clean or uncover the camera.",
             "清理遮挡。",
             service="device.camera",
+            cause="camera",
         ),
         _type(
             "camera_moved",
@@ -234,6 +255,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "Point the camera again.",
             "重新校准角度。",
             service="device.camera",
+            cause="camera",
         ),
         _type(
             "camera_defocused",
@@ -243,6 +265,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "Focus or clean the lens.",
             "调焦或清洁镜头。",
             service="device.camera",
+            cause="camera",
         ),
         _type(
             "camera_frozen",
@@ -252,6 +275,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "Restart the camera.",
             "重启摄像机。",
             service="device.camera",
+            cause="camera",
         ),
         _type(
             "camera_signal_lost",
@@ -261,6 +285,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "Check power and cable.",
             "检查电源与网线。",
             service="device.camera",
+            cause="power_or_network",
         ),
         _type(
             "lamp_out",
@@ -271,6 +296,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "更换灯具。",
             six_zero=_ACCIDENT,
             service="light.failure",
+            cause="lighting",
         ),
         _type(
             "lamp_on_by_day",
@@ -281,6 +307,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "检查时控与光控。",
             six_zero=_POLLUTION,
             service="light.day",
+            cause="lighting",
         ),
         _type(
             "lamp_dark_at_night",
@@ -291,6 +318,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "检查供电与时控。",
             six_zero=_ACCIDENT,
             service="light.dark",
+            cause="lighting",
         ),
         _type(
             "lamp_flicker",
@@ -300,6 +328,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "Check the driver and the joints.",
             "检查驱动与接线。",
             service="light.flicker",
+            cause="lighting",
         ),
         _type(
             "lamp_power",
@@ -309,6 +338,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "Check the lamp and its driver.",
             "检查灯具与驱动。",
             service="light.power",
+            cause="lighting",
         ),
         _type(
             "lamp_supply_loss",
@@ -319,6 +349,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "检查回路空开。",
             six_zero=_ACCIDENT,
             service="light.supply",
+            cause="power_or_network",
         ),
         _type(
             "cover_tilted",
@@ -329,6 +360,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "现场查看井盖。",
             six_zero=_ACCIDENT,
             service="road.cover",
+            cause="road",
         ),
         _type(
             "water_high",
@@ -339,6 +371,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "检查排水，防范内涝。",
             six_zero=_ACCIDENT,
             service="road.water",
+            cause="road",
         ),
         _type(
             "battery_low",
@@ -348,6 +381,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "Change the battery on the next round.",
             "下次巡检更换电池。",
             service="device.battery",
+            cause="upkeep",
         ),
         _type(
             "bay_overstay",
@@ -357,6 +391,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "Find the driver.",
             "联系车主。",
             service="vehicle.bay",
+            cause="vehicles",
         ),
         _type(
             "bay_foreign_vehicle",
@@ -366,6 +401,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "Find the driver.",
             "联系车主移车。",
             service="vehicle.bay",
+            cause="vehicles",
         ),
         _type(
             "device_offline",
@@ -375,6 +411,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "Check power and network of the device.",
             "检查设备电源与网络。",
             service="device.offline",
+            cause="power_or_network",
         ),
         _type(
             "uplink_offline",
@@ -384,6 +421,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "Check the switch or the breaker they share.",
             "检查共用的交换机或空开。",
             service="device.uplink",
+            cause="power_or_network",
         ),
         _type(
             "broker_offline",
@@ -393,6 +431,165 @@ ALERT_TYPES: dict[str, AlertType] = {
             "No device can reach the gateway. Check the broker host.",
             "所有设备无法上报，检查消息代理主机。",
             service="gateway.broker",
+            cause="power_or_network",
+        ),
+        _type(
+            "tailgating",
+            _P2,
+            "Two passed on one credential",
+            "尾随进入",
+            "Look at the picture; ask the resident whether they belong together.",
+            "查看抓拍，向住户核实是否同行。",
+            six_zero=_CRIME,
+            service="security.tailgating",
+            cause="access",
+        ),
+        _type(
+            "expired_resident",
+            _P3,
+            "Expired temporary resident still tries",
+            "流动人口登记到期仍在刷门",
+            "Ask them to renew their registration; tell the grid worker.",
+            "提醒其续办居住登记，告知网格员。",
+            service="people.expired",
+            cause="access",
+        ),
+        _type(
+            "withdrawn_credential",
+            _P2,
+            "Withdrawn credential is being used",
+            "已注销凭证仍在使用",
+            "Find out who holds the card or lives there now.",
+            "核实持卡人身份与现住情况。",
+            six_zero=_CRIME,
+            service="security.credential",
+            cause="access",
+        ),
+        _type(
+            "fever_at_gate",
+            _P2,
+            "Body temperature above the limit",
+            "体温超限",
+            "Measure again by hand; follow the plan of the period.",
+            "人工复测，按重点时期预案处置。",
+            service="health.fever",
+            cause="health",
+        ),
+        _type(
+            "visitor_overstay",
+            _P3,
+            "Visitor's vehicle stays too long",
+            "访客车辆超时",
+            "Call the household it visits.",
+            "联系被访住户。",
+            service="vehicle.visitor",
+            cause="vehicles",
+        ),
+        _type(
+            "unknown_stays",
+            _P3,
+            "Unknown vehicle stays on the estate",
+            "陌生车辆滞留",
+            "Find it, find its driver.",
+            "查找车辆并联系车主。",
+            six_zero=_CRIME,
+            service="vehicle.unknown",
+            cause="vehicles",
+        ),
+        _type(
+            "parking_full",
+            _P3,
+            "No public bay is free",
+            "公共车位已满",
+            "Send guests to other places; free the fire lanes.",
+            "引导外停，保持消防通道畅通。",
+            service="vehicle.parking",
+            cause="parking",
+        ),
+        _type(
+            "device_flapping",
+            _P3,
+            "Device comes and goes",
+            "设备频繁上下线",
+            "Check its cable, power supply and signal.",
+            "检查线缆、电源与信号。",
+            service="device.flapping",
+            cause="upkeep",
+        ),
+        _type(
+            "lamp_group_dark",
+            _P2,
+            "A row of lights is dark at night",
+            "整组路灯夜间不亮",
+            "Check the breaker and the contactor of the circuit.",
+            "检查该回路空开与接触器。",
+            six_zero=_ACCIDENT,
+            service="light.supply",
+            cause="lighting",
+        ),
+        _type(
+            "stair_light_out",
+            _P3,
+            "Stair light out",
+            "楼道灯不亮",
+            "Walk the stairs, replace the lamp.",
+            "逐层检查并更换灯具。",
+            six_zero=_ACCIDENT,
+            service="light.stair",
+            cause="lighting",
+        ),
+        _type(
+            "fire_lane_blocked",
+            _P2,
+            "Fire lane blocked",
+            "消防通道被占用",
+            "Have it cleared at once; write down the plate.",
+            "立即清理通道，记录车牌。",
+            six_zero=_ACCIDENT,
+            service="fire.lane",
+            cause="zone",
+        ),
+        _type(
+            "ebike_indoors",
+            _P2,
+            "E-bike or battery at a stair or lift",
+            "电动车或电池进楼",
+            "Stop it before the lift; no charging indoors.",
+            "劝阻进楼，禁止楼内充电。",
+            six_zero=_ACCIDENT,
+            service="fire.ebike",
+            cause="zone",
+        ),
+        _type(
+            "stray_bikes",
+            _P3,
+            "Bikes in a no-park zone",
+            "非机动车乱停乱放",
+            "Move them to the rack.",
+            "归位停放。",
+            service="order.bikes",
+            cause="zone",
+        ),
+        _type(
+            "shed_growing",
+            _P3,
+            "Something is being built in a zone",
+            "疑似私搭乱建",
+            "Go and look; tell the grid worker.",
+            "现场查看，告知网格员。",
+            six_zero=_BUILD,
+            service="order.building",
+            cause="zone",
+        ),
+        _type(
+            "alarm_flood",
+            _P2,
+            "More alerts than anybody can read",
+            "告警风暴",
+            "Look at the P1 and P2 alerts only; maintenance waits behind this one until it is over.",
+            "先处理一、二级告警；维护类告警已折叠，待风暴结束后再看。",
+            service="gateway.flood",
+            cause="flood",
         ),
         _type(
             "clock_wrong",
@@ -402,6 +599,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "Set the device's clock or its NTP server.",
             "校准设备时间或配置 NTP。",
             service="device.clock",
+            cause="upkeep",
         ),
         _type(
             "device_flooding",
@@ -412,6 +610,7 @@ ALERT_TYPES: dict[str, AlertType] = {
             "重启设备并检查配置。",
             latch=True,
             service="device.flood",
+            cause="upkeep",
         ),
     )
 }

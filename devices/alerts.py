@@ -18,6 +18,13 @@ from devices.alert_types import ALERT_TYPES, Severity
 
 REOPEN_WITHIN = timedelta(minutes=10)
 SHELVE_AT_MOST = timedelta(hours=8)
+CHATTER_CYCLES = 5
+"""Coming and going so often within `CHATTER_WINDOW` is chatter (ISA-18.2 speaks of three a minute; a street lamp with a
+bad joint needs minutes for one)."""
+CHATTER_WINDOW = timedelta(minutes=30)
+_NOTHING = timedelta()
+CHATTER_QUIET = timedelta(minutes=10)
+"""A chattering alert is over only when its condition has not come back for so long."""
 
 
 class Condition(StrEnum):
@@ -51,7 +58,12 @@ class Work(StrEnum):
 
 
 class Alert(Struct, frozen=True, kw_only=True):
-    """One alert as it stands. Times UTC. `subject` and `evidence` stay inside unless a contract says otherwise."""
+    """One alert as it stands. Times UTC. `subject` and `evidence` stay inside unless a contract says otherwise.
+
+    `incident`: what it belongs to (`devices.incidents`); `uplink`: what its device shares with others. `clears_at`: the
+    condition has ended, and counts as over if it stays so until then. `cycles`, `cycles_from`: how often it came back,
+    counted since when (`chattering`). `unowned_since`, `rung`, `climbed_at`, `informed`: see `devices.escalation`.
+    """
 
     id: str
     key: str
@@ -82,6 +94,15 @@ class Alert(Struct, frozen=True, kw_only=True):
     shelved_until: datetime | None = None
     shelved_reason: str = ""
     suppressed_by: str = ""
+    incident: str = ""
+    uplink: str = ""
+    clears_at: datetime | None = None
+    cycles: int = 0
+    cycles_from: datetime | None = None
+    unowned_since: datetime | None = None
+    rung: int = 0
+    climbed_at: datetime | None = None
+    informed: tuple[str, ...] = ()
     work: Work = Work.NONE
     work_at: datetime | None = None
     assignee: str = ""
@@ -90,6 +111,11 @@ class Alert(Struct, frozen=True, kw_only=True):
     def open(self) -> bool:
         """Open until cleared, acknowledged and disposed of."""
         return self.condition is Condition.ACTIVE or self.acknowledged_at is None or self.disposition is None
+
+    @property
+    def chattering(self) -> bool:
+        """It comes and goes: a bad actor, whose every going is no news."""
+        return self.cycles >= CHATTER_CYCLES
 
 
 class AlertError(ValueError):
@@ -115,8 +141,11 @@ def raised_again(alert: Alert, *, at: datetime, now: datetime, evidence: str = "
         evidence=alert.evidence or evidence if late else evidence or alert.evidence,
         late=alert.late and late,
     )
-    if late or alert.condition is Condition.ACTIVE:
+    if late:
         return counted
+    if alert.condition is Condition.ACTIVE:
+        return replace(_came_back(counted, now), clears_at=None) if alert.clears_at else counted
+    counted = _came_back(counted, now)
     over = alert.work in (Work.RESOLVED, Work.VERIFIED, Work.REJECTED)
     return replace(
         counted,
@@ -134,6 +163,13 @@ def raised_again(alert: Alert, *, at: datetime, now: datetime, evidence: str = "
     )
 
 
+def _came_back(alert: Alert, now: datetime) -> Alert:
+    """Counted as one more cycle of the present window."""
+    if alert.cycles_from is None or now - alert.cycles_from > CHATTER_WINDOW:
+        return replace(alert, cycles=1, cycles_from=now)
+    return replace(alert, cycles=alert.cycles + 1)
+
+
 def may_reopen(alert: Alert, *, now: datetime) -> bool:
     """A cleared alert takes a new report of its condition for `REOPEN_WITHIN`, unless it was closed as something
     else than true.
@@ -147,7 +183,17 @@ def cleared(alert: Alert, *, at: datetime) -> Alert:
     """The condition is over; a latching alert stays active."""
     if alert.condition is Condition.CLEARED or ALERT_TYPES[alert.type].latch:
         return alert
-    return replace(alert, condition=Condition.CLEARED, cleared_at=at)
+    return replace(alert, condition=Condition.CLEARED, cleared_at=at, clears_at=None)
+
+
+def ending(alert: Alert, *, at: datetime, now: datetime) -> Alert:
+    """The condition has ended. It is over at once, or, for a type with `delay_off_s` and for one that chatters, when it
+    has not come back by `clears_at`.
+    """
+    wait = max(timedelta(seconds=ALERT_TYPES[alert.type].delay_off_s), CHATTER_QUIET if alert.chattering else _NOTHING)
+    if not wait or alert.condition is Condition.CLEARED or ALERT_TYPES[alert.type].latch:
+        return cleared(alert, at=at)
+    return replace(alert, clears_at=now + wait)
 
 
 def acknowledged(alert: Alert, *, by: str, reason: str, now: datetime) -> Alert:
@@ -173,7 +219,7 @@ def disposed(alert: Alert, *, disposition: Disposition, by: str, reason: str, no
         raise AlertError("the condition still holds: it can be closed as true once it has cleared")
     done = replace(acknowledged(alert, by=by, reason=reason, now=now), disposition=disposition, disposed_by=by)
     if done.condition is Condition.ACTIVE:
-        done = replace(done, condition=Condition.CLEARED, cleared_at=now)
+        done = replace(done, condition=Condition.CLEARED, cleared_at=now, clears_at=None)
     return done
 
 
@@ -191,15 +237,25 @@ def shelved(alert: Alert, *, until: datetime, reason: str, now: datetime) -> Ale
     return replace(alert, shelved_until=until, shelved_reason=reason.strip())
 
 
+def unshelved(alert: Alert) -> Alert:
+    """The time it was put aside for is over."""
+    return replace(alert, shelved_until=None, shelved_reason="")
+
+
+_HELD = (Work.CLAIMED, Work.ON_SITE)
 _WORK_ORDER = (Work.NONE, Work.ACCEPTED, Work.ASSIGNED, Work.CLAIMED, Work.ON_SITE, Work.RESOLVED, Work.VERIFIED)
 
 
 def worked(alert: Alert, *, work: Work, assignee: str, now: datetime) -> Alert:
     """The backend tells where it stands. Idempotent; a step back is ignored except `rejected` and a new `assigned`
     (to somebody else than before).
+
+    :raises AlertError: somebody else has claimed it: the first claim stands until it is given back or assigned anew.
     """
     if work is alert.work and assignee in ("", alert.assignee):
         return alert
+    if work in _HELD and alert.work in _HELD and alert.assignee and assignee not in ("", alert.assignee):
+        raise AlertError(f"{alert.assignee} has claimed it already")
     anew = work is Work.ASSIGNED and assignee not in ("", alert.assignee)
     forward = work is Work.REJECTED or alert.work is Work.REJECTED or anew
     if not forward and _WORK_ORDER.index(work) < _WORK_ORDER.index(alert.work):

@@ -1,21 +1,34 @@
-"""The open alerts in memory, and how effects and people change them. One open alert per key, whatever comes at once."""
+"""The open alerts in memory, and how effects, people and time change them. One open alert per key, whatever comes at
+once. What an alert is hidden behind, belongs to and who is told of it is decided here too, by the pure rules of
+`devices.suppression`, `devices.incidents` and `devices.escalation`.
+"""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
-from devices import alerts
+from msgspec.structs import replace
+
+from devices import alerts, escalation, incidents, suppression
 from devices.alert_types import ALERT_TYPES
-from devices.alerts import Alert, alert_key
+from devices.alerts import Alert, Condition, alert_key
 from devices.effects import ClearAlert, RaiseAlert
+from devices.escalation import LEVELS, Ladders, Level
+from devices.kinds.common import earliest
 from devices.model import Device
 from gateway.actions import AcknowledgeAlert, DisposeAlert, NotFoundError, ShelveAlert, WorkOnAlert
+from gateway.alertplaces import Places
+from gateway.budget import FLOOD, Load
 from gateway.changes import AlertChange, Changes
+from gateway.roster import Roster
+from gateway.schedule import Schedule
+from gateway.settings import Budget
 
 REPEAT_EVERY = timedelta(seconds=60)
 """A condition that goes on is counted each time and announced at most this often."""
+_OF_THE_CONDITION = frozenset({"raised", "reopened", "repeated"})
 RESTING_AT_MOST = 1024
 
 Transition = AcknowledgeAlert | DisposeAlert | ShelveAlert | WorkOnAlert
@@ -23,7 +36,7 @@ Transition = AcknowledgeAlert | DisposeAlert | ShelveAlert | WorkOnAlert
 
 class AlertBook:
     """Open alerts by key and id. What has long been over and waits for a person only rests in the database: `find`
-    reads an alert by its id, `find_open` the open one of a key.
+    reads an alert by its id, `find_open` the open one of a key. `ladders`: see `devices.escalation`.
     """
 
     def __init__(
@@ -31,13 +44,23 @@ class AlertBook:
         open_alerts: list[Alert],
         find: Callable[[str], Alert | None],
         find_open: Callable[[str], Alert | None],
+        *,
+        ladders: Ladders,
+        roster: Roster,
+        budget: Budget,
+        schedule: Schedule,
     ) -> None:
         self._by_key = {alert.key: alert for alert in open_alerts}
         self._by_id = {alert.id: alert for alert in open_alerts}
         self._closed: dict[str, Alert] = {}
         self._announced: dict[str, datetime] = {}
         self._find, self._find_open = find, find_open
+        self._ladders, self._roster, self._schedule = ladders, roster, schedule
+        self._load = Load(budget)
         self._room = RESTING_AT_MOST
+        self._places = Places(open_alerts)
+        for alert in open_alerts:
+            self._schedule.want(("alert", alert.id), self._due(alert))
 
     @property
     def open(self) -> list[Alert]:
@@ -47,6 +70,11 @@ class AlertBook:
     def _current(self, key: str, batch: Changes, turn: Changes) -> Alert | None:
         """The alert that stands for a key: the open one, else the one closed last."""
         return turn.current.get(key) or batch.current.get(key) or self._by_key.get(key) or self._closed.get(key)
+
+    def _latest(self, alert_id: str, batch: Changes, turn: Changes) -> Alert | None:
+        return turn.alerts.get(alert_id) or batch.alerts.get(alert_id) or self._by_id.get(alert_id)
+
+    # -- what effects do ---------------------------------------------------------------------------------------------
 
     def raise_(
         self,
@@ -60,43 +88,41 @@ class AlertBook:
         turn: Changes,
     ) -> None:
         """Open, reopen or count up."""
-        kind = ALERT_TYPES[effect.code]
         key = alert_key(device.community, device.id, effect.code, effect.instance)
         known = self._current(key, batch, turn) or self._find_open(key)
         if known is not None and (known.open or alerts.may_reopen(known, now=now)):
             again = alerts.raised_again(known, at=effect.at, now=now, evidence=effect.evidence, late=late)
             reopened = again.condition is not known.condition
-            self._announce(again, "reopened" if reopened else "repeated", now, batch, turn, rarely=not reopened)
+            if reopened:
+                again = self._in_context(replace(again, suppressed_by=""), now, batch, turn)
+            self._announce(known, again, "reopened" if reopened else "repeated", now, batch, turn, rarely=not reopened)
             return
-        alert = Alert(
-            id=str(uuid.uuid5(uuid.UUID(bytes=event_id), key)),
-            key=key,
-            type=effect.code,
-            severity=kind.severity,
-            community=device.community,
-            grid=device.grid,
-            building=device.building,
-            device=device.id,
-            instance=effect.instance,
-            first_seen=effect.at,
-            last_seen=effect.at,
-            raised_at=now,
-            confidence=effect.confidence,
-            evidence=effect.evidence,
-            subject=effect.subject,
-            detail=effect.detail,
-            late=late,
-        )
-        self._announce(alert, "raised", now, batch, turn)
+        new = _new(effect, device, key, event_id, now, late=late)
+        alert = self._in_context(replace(new, grid=self._roster.grid_of(device)), now, batch, turn)
+        alert = replace(alert, informed=self._roster.on_duty(Level.DESK, alert, now))
+        self._announce(None, alert, "raised", now, batch, turn)
+        if effect.code != FLOOD and self._load.floods(device.community, now, batch, turn):
+            self._flood(device.community, event_id, now, batch, turn)
+
+    def _flood(self, community: str, cause: bytes, now: datetime, batch: Changes, turn: Changes) -> None:
+        """More than the desk can take in: from now on maintenance waits behind this alert."""
+        desk = Device(id="gateway", kind="", protocol="", address="", community=community)
+        known = self._current(alert_key(community, desk.id, FLOOD), batch, turn)
+        if known is None or known.condition is not Condition.ACTIVE:
+            effect = RaiseAlert(code=FLOOD, at=now)
+            self.raise_(effect, desk, bytes(reversed(cause)), now, late=False, batch=batch, turn=turn)
 
     def clear(self, effect: ClearAlert, device: Device, now: datetime, *, batch: Changes, turn: Changes) -> None:
         """The condition is over."""
         known = self._current(alert_key(device.community, device.id, effect.code, effect.instance), batch, turn)
         if known is None or not known.open:
             return
-        after = alerts.cleared(known, at=effect.at)
+        after = alerts.ending(known, at=effect.at, now=now)
         if after is not known:
-            self._announce(after, "cleared", now, batch, turn)
+            waits = after.condition is Condition.ACTIVE
+            self._announce(known, after, "ending" if waits else "cleared", now, batch, turn, silently=waits)
+
+    # -- what people and backends do ---------------------------------------------------------------------------------
 
     def transition(self, action: Transition, now: datetime, *, batch: Changes, turn: Changes) -> Alert:
         """What a person or a backend does with an alert.
@@ -104,17 +130,93 @@ class AlertBook:
         :raises NotFoundError: there is no such alert.
         :raises AlertError: its state does not allow it.
         """
-        alert = turn.alerts.get(action.alert) or batch.alerts.get(action.alert) or self._by_id.get(action.alert)
-        alert = alert or self._find(action.alert)
+        alert = self._latest(action.alert, batch, turn) or self._find(action.alert)
         if alert is None:
             raise NotFoundError(f"there is no alert {action.alert}")
         after, change, reason = _apply(alert, action, now)
         if after is not alert:
-            self._announce(after, change, now, batch, turn, actor=action.by, reason=reason)
+            after = self._announce(alert, after, change, now, batch, turn, actor=action.by, reason=reason)
         return after
+
+    # -- what time does ----------------------------------------------------------------------------------------------
+
+    def _due(self, alert: Alert) -> datetime | None:
+        return earliest(alert.shelved_until, self._over_at(alert), escalation.deadline(alert, self._ladders))
+
+    def _over_at(self, alert: Alert) -> datetime | None:
+        """When it is over without anybody saying so."""
+        if alert.type == FLOOD and alert.condition is Condition.ACTIVE:
+            return self._load.over_at(alert.community) or alert.raised_at
+        return alert.clears_at
+
+    def deadline(self, alert_id: str, batch: Changes, turn: Changes) -> datetime | None:
+        """When something happens to this alert by itself."""
+        alert = self._latest(alert_id, batch, turn)
+        return self._due(alert) if alert is not None and alert.open else None
+
+    def tick(self, alert_id: str, now: datetime, *, batch: Changes, turn: Changes) -> None:
+        """Its time has come: shelving ends, an ending is final, the next level is told."""
+        alert = self._latest(alert_id, batch, turn)
+        if alert is None or not alert.open:
+            return
+        if alert.shelved_until is not None and now >= alert.shelved_until:
+            alert = self._announce(alert, alerts.unshelved(alert), "unshelved", now, batch, turn)
+        over_at = self._over_at(alert)
+        if over_at is not None and now >= over_at:
+            alert = self._announce(alert, alerts.cleared(alert, at=over_at), "cleared", now, batch, turn)
+        due = escalation.deadline(alert, self._ladders)
+        if due is not None and now >= due:
+            after = escalation.climbed(alert, now, self._roster.on_duty)
+            change = "escalated" if after.climbed_at is not None else "lapsed"
+            told = ", ".join((LEVELS[after.rung], *after.informed))
+            self._announce(alert, after, change, now, batch, turn, reason=told if change == "escalated" else "")
+
+    # -- context -----------------------------------------------------------------------------------------------------
+
+    def _in_context(self, alert: Alert, now: datetime, batch: Changes, turn: Changes) -> Alert:
+        """The alert behind what explains it, and in its incident."""
+        root = self._root_of(alert, batch, turn)
+        if root is not None:
+            return replace(alert, suppressed_by=root.id, incident=root.incident or root.id)
+        key = (alert.community, ALERT_TYPES[alert.type].cause)
+        latest = turn.incidents.get(key) or batch.incidents.get(key) or self._places.incidents.get(key)
+        turn.incidents[key] = incidents.joined(latest, alert.id, now)
+        return replace(alert, incident=turn.incidents[key].incident)
+
+    def _root_of(self, alert: Alert, batch: Changes, turn: Changes) -> Alert | None:
+        """What explains it and is not itself explained away."""
+        for held in self._around(self._places.roots_of(alert), batch, turn):
+            if suppression.explains(held, alert):
+                above = self._latest(held.suppressed_by, batch, turn) if held.suppressed_by else None
+                return above if above is not None and above.condition is Condition.ACTIVE else held
+        return None
+
+    def _around(self, ids: Iterator[str], batch: Changes, turn: Changes) -> Iterator[Alert]:
+        """These alerts as they stand now, and all that this batch has changed so far."""
+        seen = {*turn.alerts, *batch.alerts}
+        yield from list(turn.alerts.values())
+        yield from [held for held in batch.alerts.values() if held.id not in turn.alerts]
+        yield from [self._by_id[one] for one in ids if one not in seen and one in self._by_id]
+
+    def _hide_and_show(self, root: Alert, now: datetime, batch: Changes, turn: Changes) -> None:
+        """A cause came or went: what it explains goes behind it, or comes out again."""
+        if root.type not in suppression.ROOTS:
+            return
+        active = root.condition is Condition.ACTIVE
+        for alert in self._around(self._places.reached_by(root), batch, turn):
+            if active and not alert.suppressed_by and alert.open and suppression.explains(root, alert):
+                hidden = replace(alert, suppressed_by=root.id, incident=root.incident or root.id)
+                self._announce(alert, hidden, "suppressed", now, batch, turn)
+            elif not active and alert.suppressed_by == root.id and alert.condition is Condition.ACTIVE:
+                other = self._root_of(replace(alert, suppressed_by=""), batch, turn)
+                shown = replace(alert, suppressed_by=other.id if other else "")
+                self._announce(alert, shown, "suppressed" if other else "released", now, batch, turn)
+
+    # -- the record --------------------------------------------------------------------------------------------------
 
     def _announce(
         self,
+        before: Alert | None,
         alert: Alert,
         change: str,
         now: datetime,
@@ -122,26 +224,37 @@ class AlertBook:
         turn: Changes,
         *,
         rarely: bool = False,
+        silently: bool = False,
         actor: str = "gateway",
         reason: str = "",
-    ) -> None:
+    ) -> Alert:
+        if before is not None:
+            alert = escalation.followed(before, alert, now)
         turn.alerts[alert.id] = alert
         held = self._current(alert.key, batch, turn)
         if alert.open or held is None or held.id == alert.id:
             turn.current[alert.key] = alert
+        self._schedule.want(("alert", alert.id), self._due(alert))
         last = turn.announced.get(alert.id) or batch.announced.get(alert.id) or self._announced.get(alert.id)
-        if rarely and abs(now - (last or alert.raised_at)) < REPEAT_EVERY:
-            return
-        turn.announced[alert.id] = now
+        if silently or (rarely and abs(now - (last or alert.raised_at)) < REPEAT_EVERY):
+            return alert
+        if change in _OF_THE_CONDITION:
+            turn.announced[alert.id] = now
         turn.alert_changes.append(AlertChange(alert, change, actor, reason, now))
+        if before is None or before.condition is not alert.condition:
+            self._hide_and_show(alert, now, batch, turn)
+        return alert
 
     def adopt(self, batch: Changes, now: datetime) -> None:
         """The batch is safe: its alerts are the truth now."""
         self._announced.update(batch.announced)
+        self._places.adopt(batch)
+        self._load.adopt(batch, now)
         for alert in batch.alerts.values():
             if not alert.open:
                 self._by_id.pop(alert.id, None)
                 self._announced.pop(alert.id, None)
+                self._schedule.forget(("alert", alert.id))
         for key, alert in batch.current.items():
             if alert.open:
                 self._by_key[key] = self._by_id[alert.id] = alert
@@ -158,8 +271,32 @@ class AlertBook:
         for alert in self.open:
             if alert.cleared_at is not None and now - alert.cleared_at > alerts.REOPEN_WITHIN:
                 del self._by_key[alert.key], self._by_id[alert.id]
+                self._places.forget(alert)
                 self._announced.pop(alert.id, None)
         self._room = max(RESTING_AT_MOST, 2 * len(self._by_key))
+
+
+def _new(effect: RaiseAlert, device: Device, key: str, event_id: bytes, now: datetime, *, late: bool) -> Alert:
+    return Alert(
+        id=str(uuid.uuid5(uuid.UUID(bytes=event_id), key)),
+        key=key,
+        type=effect.code,
+        severity=ALERT_TYPES[effect.code].severity,
+        community=device.community,
+        building=device.building,
+        device=device.id,
+        uplink=device.uplink or "default",
+        instance=effect.instance,
+        first_seen=effect.at,
+        last_seen=effect.at,
+        raised_at=now,
+        confidence=effect.confidence,
+        evidence=effect.evidence,
+        subject=effect.subject,
+        detail=effect.detail,
+        late=late,
+        unowned_since=now,
+    )
 
 
 def _apply(alert: Alert, action: Transition, now: datetime) -> tuple[Alert, str, str]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
+from devices import incidents
 from devices.alerts import Alert
 from devices.commands import CommandRecord
 from devices.effects import IdentifyFace, ReadPlate
@@ -93,6 +94,7 @@ class Changes:
         "events",
         "forgotten",
         "ids",
+        "incidents",
         "jobs",
         "jobs_done",
         "keys",
@@ -113,6 +115,7 @@ class Changes:
         self.alert_changes: list[AlertChange] = []
         self.current: dict[str, Alert] = {}  # of `alerts`, the one that stands for its key
         self.announced: dict[str, datetime] = {}
+        self.incidents: dict[incidents.Key, incidents.Stretch] = {}
         self.commands: dict[str, CommandRecord] = {}
         self.keys: dict[str, str] = {}
         self.jobs: dict[str, Job] = {}
@@ -134,6 +137,7 @@ class Changes:
         self.alert_changes += other.alert_changes
         self.current.update(other.current)
         self.announced.update(other.announced)
+        self.incidents.update(other.incidents)
         self.commands.update(other.commands)
         self.keys.update(other.keys)
         self.jobs.update(other.jobs)

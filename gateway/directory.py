@@ -26,6 +26,7 @@ from gateway.actions import NotFoundError
 from gateway.people import People, Photos
 from gateway.refusals import InvalidError, TakenError
 from gateway.residents import Enrolment, Receipt, Resident
+from gateway.roster import PLACE_KINDS, Roster
 from gateway.routes import FilterError, check_own
 from gateway.store import Store, us, when
 from gateway.vault import Vault
@@ -38,7 +39,7 @@ _NO_ADDRESS = re.compile(r"[/+#\x00-\x1f\x7f]")
 
 
 class Place(Struct, frozen=True, kw_only=True):
-    """A community, grid or building; `parent` is the id of the place it lies in, "" for none."""
+    """A place of one of `gateway.roster.PLACE_KINDS`; `parent` is the id of the place it lies in, "" for none."""
 
     id: str
     kind: str
@@ -57,6 +58,7 @@ class Directory:
         self._addresses: dict[tuple[str, str], Device] = {}
         self._vehicles: dict[str, Vehicle] = {}
         self.residents = People(store, vault, gallery)
+        self.roster = Roster(store, vault, zone=zone)
 
     def load(self) -> None:
         """Everything from the database into memory, templates into the gallery.
@@ -71,6 +73,7 @@ class Directory:
             self._addresses = {(device.protocol, device.address): device for device in devices}
             self._vehicles = {vehicle.plate: vehicle for vehicle in vehicles}
         self.residents.load()
+        self.roster.load()
 
     # -- devices ---------------------------------------------
 
@@ -251,10 +254,13 @@ class Directory:
         parents = {place.id: place.parent for place in places}
         if len(parents) != len(places):
             raise InvalidError("an id stands twice among the places")
+        kinds = {place.id: place.kind for place in places}
         for place in places:
             _check_parents(place.id, parents)
+            _check_kind(place, kinds)
         with self._store.write() as db:
             _replace_places(db, places)
+        self.roster.load_places()
 
 
 @cache
@@ -292,6 +298,13 @@ def _check_parents(place: str, parents: dict[str, str]) -> None:
             raise InvalidError(f"place {place} lies within itself")
         seen.add(parent)
         parent = parents[parent]
+
+
+def _check_kind(place: Place, kinds: dict[str, str]) -> None:
+    if place.kind not in PLACE_KINDS:
+        raise InvalidError(f"place {place.id} is a {place.kind}; there are {', '.join(PLACE_KINDS)}")
+    if place.parent and PLACE_KINDS.index(kinds[place.parent]) >= PLACE_KINDS.index(place.kind):
+        raise InvalidError(f"place {place.id}, a {place.kind}, cannot lie in {place.parent}, a {kinds[place.parent]}")
 
 
 def _replace_places(db: Connection, places: Sequence[Place]) -> None:

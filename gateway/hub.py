@@ -55,7 +55,8 @@ from gateway.alertbook import AlertBook
 from gateway.changes import Changes, DeviceState, EventRow, Job, Point, Sending
 from gateway.commandbook import CommandBook
 from gateway.directory import Directory
-from gateway.policies import POLICIES, Policy
+from gateway.policies import POLICIES
+from gateway.policy import Policy
 from gateway.reader import Read, event_id
 from gateway.schedule import Name, Schedule
 from gateway.settings import Settings
@@ -94,12 +95,13 @@ class Hub:
         directory: Directory,
         settings: Settings,
         alerts: AlertBook,
+        schedule: Schedule,
     ) -> None:
         self._directory = directory
         self._settings = settings
         self.alerts = alerts
         self._policies = {policy.name: policy for policy in POLICIES}
-        self.schedule = Schedule()
+        self.schedule = schedule
         self.states = States(kinds=kinds, protocols=protocols, directory=directory, schedule=self.schedule)
         self.commands = CommandBook(protocols, self.schedule)
         self._effects: dict[type[Effect], Callable[[Any, Cause, Changes, Changes], list[Event]]] = {
@@ -240,6 +242,8 @@ class Hub:
         event = Ticked(at=now)
         if what == "command":
             self.commands.overdue(rest[0], now, batch=batch, turn=turn)
+        elif what == "alert":
+            self.alerts.tick(rest[0], now, batch=batch, turn=turn)
         elif what == "policy":
             policy = self._policies[rest[0]]
             self._decide_policy(policy, rest[1], event, None, batch, turn)
@@ -276,8 +280,8 @@ class Hub:
 
     def _deadline(self, name: Name, batch: Changes, turn: Changes) -> datetime | None:
         what, *rest = name
-        if what == "command":
-            return self.commands.deadline(rest[0], batch, turn)
+        if what in ("command", "alert"):
+            return (self.commands if what == "command" else self.alerts).deadline(rest[0], batch, turn)
         if what == "policy":
             state = self.states.policy((rest[0], rest[1]), batch, turn)
             return self._policies[rest[0]].deadline(state, self._settings.policies) if state else None

@@ -158,13 +158,14 @@ class Journal:
             self._db.execute(
                 # Not "or replace": a second open alert of one key must fail loudly, not delete the first.
                 "INSERT INTO alerts(id, key, open, type, severity, condition, community, building, device,"
-                " raised_at, seq, body) VALUES (?,?,?,?,?,?,?,?,?,?,"
+                " raised_at, incident, hidden, seq, body) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,"
                 " coalesce((SELECT max(seq) FROM alert_changes WHERE alert=?), 0),?)"
                 " ON CONFLICT(id) DO UPDATE SET open=excluded.open, severity=excluded.severity,"
-                " condition=excluded.condition, raised_at=excluded.raised_at, seq=excluded.seq, body=excluded.body",
+                " condition=excluded.condition, raised_at=excluded.raised_at, incident=excluded.incident,"
+                " hidden=excluded.hidden, seq=excluded.seq, body=excluded.body",
                 (
                     a.id, a.key, a.open, a.type, int(a.severity), a.condition, a.community, a.building, a.device,
-                    us(a.raised_at), a.id, _json.encode(a),
+                    us(a.raised_at), a.incident, bool(a.suppressed_by), a.id, _json.encode(a),
                 ),
             )  # fmt: skip
 

@@ -8,7 +8,6 @@ effect names its device. A state that is its policy's initial one again is forgo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,23 +29,12 @@ from devices.events import (
 )
 from devices.model import Device, Step
 from gateway import outage, settings
+from gateway.policy import Policy
+from gateway.scenarios import SCENARIOS
 
 PASSING = timedelta(minutes=10)
 """A vehicle at the barrier, or a door opened for nobody, is of interest so long."""
 NOBODY = "door_open_nobody_passed"
-
-
-class Policy(Struct, frozen=True, kw_only=True):
-    """One policy. `scope` "" means the event is not its business. `even_late`: a late fact raises its alert too, from
-    the initial state and without changing any.
-    """
-
-    name: str
-    initial: Any
-    scope: Callable[[Event, Device], str]
-    decide: Callable[[Any, Event, Device | None, settings.Policies], Step[Any]]
-    deadline: Callable[[Any, settings.Policies], datetime | None]
-    even_late: bool = False
 
 
 def _digest(plate: str) -> str:
@@ -301,5 +289,6 @@ POLICIES: tuple[Policy, ...] = (
         decide=outage.decide,
         deadline=outage.deadline,
     ),
+    *SCENARIOS,
 )
 """Every policy, in the order in which they see an event."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import os
 import signal
 import socket
@@ -41,6 +42,7 @@ from gateway.policies import POLICIES
 from gateway.reader import Reader
 from gateway.rights import device_rights, reader_rights
 from gateway.routes import own_topics
+from gateway.schedule import Schedule
 from gateway.settings import Faces, Settings, SettingsError
 from gateway.store import Store
 from gateway.telemetry import Telemetry
@@ -294,8 +296,19 @@ def restored_hub(
     now: datetime,
 ) -> Hub:
     """The hub as the journal left it: open alerts, states, and commands that wait for their outcome."""
-    alerts = AlertBook(journal.open_alerts(), journal.alert, journal.open_alert)
-    hub = Hub(kinds=kinds, protocols=protocols, directory=directory, settings=settings, alerts=alerts)
+    schedule = Schedule()
+    alerts = AlertBook(
+        journal.open_alerts(),
+        journal.alert,
+        journal.open_alert,
+        ladders=settings.escalation.ladders,
+        roster=directory.roster,
+        budget=settings.budget,
+        schedule=schedule,
+    )
+    hub = Hub(
+        kinds=kinds, protocols=protocols, directory=directory, settings=settings, alerts=alerts, schedule=schedule
+    )
     known = [(device.id, kinds[device.kind]) for device in directory.devices() if device.kind in kinds]
     shapes = {policy.name: type(policy.initial) for policy in POLICIES}
     hub.states.restore(journal.device_states(known), journal.policy_states(shapes), now)
@@ -378,6 +391,7 @@ def serve(settings: Settings, app_factory: Callable[[Gateway], Any]) -> int:
     started = time.monotonic()
     listening = _listen(settings)
     gateway = Gateway(settings)
+    gc.freeze()  # what is there now stays: walking it again and again would stop an estate with many alerts for a while
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -411,7 +425,8 @@ def serve(settings: Settings, app_factory: Callable[[Gateway], Any]) -> int:
 
 def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.http.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named because asyncio looks at it: without it answers wait 40 ms for Nagle and a delayed ACK.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((settings.http.host, settings.http.port))

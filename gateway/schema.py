@@ -64,10 +64,21 @@ CREATE TABLE tokens(id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, name TEXT NO
   created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER) WITHOUT ROWID;
 """
 
+_STAFF = """
+CREATE TABLE staff(id TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+ALTER TABLE alerts ADD COLUMN incident TEXT NOT NULL DEFAULT '';
+ALTER TABLE alerts ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX alerts_incident ON alerts(incident) WHERE open = 1;
+CREATE INDEX alerts_device ON alerts(device, raised_at, id);
+CREATE INDEX alerts_community ON alerts(community, raised_at, id);
+CREATE INDEX alerts_type ON alerts(type, raised_at, id);
+CREATE INDEX alerts_severity ON alerts(severity, raised_at, id);
+"""
+
 _STANDING = """
 CREATE TABLE standing(device TEXT NOT NULL, topic TEXT NOT NULL, said BLOB NOT NULL, PRIMARY KEY(device, topic))
   WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _STANDING)
+MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF, _STANDING)
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""

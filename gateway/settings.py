@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -11,8 +12,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta, Struct, field
 
+from devices.alert_types import Severity
 from devices.effects import COMMANDS
+from devices.escalation import Ladder
 from vision.types import FaceEngineName
+
+Seconds = Annotated[float, Meta(gt=0)]
 
 
 class SettingsError(ValueError):
@@ -110,8 +115,25 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     command_s: Annotated[float, Meta(gt=0, le=60)] = 5
 
 
+class KeyPeriod(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An epidemic or other key period, off unless `legal_basis` names the order it rests on and its first and last day
+    are given (local dates, both included). In it a terminal's body temperature of `fever_c` or more is an alert.
+    """
+
+    legal_basis: str = ""
+    first: date | None = None
+    last: date | None = None
+    fever_c: Annotated[float, Meta(ge=35, le=42)] = 37.3
+
+    def covers(self, day: date) -> bool:
+        """Whether the period is on."""
+        if not self.legal_basis.strip() or self.first is None or self.last is None:
+            return False
+        return self.first <= day <= self.last
+
+
 class Policies(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What spans devices."""
+    """What spans devices; docs/scenarios.md tells what for. Units: _s, _min, _h, _days, _share (a fraction)."""
 
     refusals: Annotated[int, Meta(ge=2, le=50)] = 3
     refusal_window_s: Annotated[float, Meta(gt=0)] = 120
@@ -119,6 +141,55 @@ class Policies(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     nobody_passed_s: Annotated[float, Meta(gt=0)] = 15
     offline_wait_s: Annotated[float, Meta(gt=0)] = 10
     uplink_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    tailgating_s: Seconds = 10
+    tailgating_clear_s: Seconds = 300
+    old_credential_tries: Annotated[int, Meta(ge=1, le=50)] = 2
+    old_credential_h: Annotated[float, Meta(gt=0)] = 24
+    visit_h: Annotated[float, Meta(gt=0)] = 24
+    full_bays: Annotated[int, Meta(ge=1)] = 5
+    full_min: Annotated[float, Meta(gt=0)] = 30
+    flapping: Annotated[int, Meta(ge=2, le=50)] = 5
+    flapping_min: Annotated[float, Meta(gt=0)] = 60
+    group_dark: Annotated[int, Meta(ge=2)] = 3
+    group_dark_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    stair_readings: Annotated[int, Meta(ge=1, le=50)] = 3
+    key_period: KeyPeriod = field(default_factory=KeyPeriod)
+
+
+class Escalation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When who is told of an alert nobody owns, s: three times each, for the grid worker, the community and the
+    sub-district, then how often again. `..._on_site_s`: owned, but nobody there by then, it is nobody's again; 0:
+    never.
+    """
+
+    p1: tuple[Seconds, Seconds, Seconds] = (60, 180, 600)
+    p1_repeat_s: Seconds = 1800
+    p1_on_site_s: Annotated[float, Meta(ge=0)] = 600
+    p2: tuple[Seconds, Seconds, Seconds] = (300, 1800, 14_400)
+    p2_repeat_s: Seconds = 86_400
+    p2_on_site_s: Annotated[float, Meta(ge=0)] = 7200
+    p3: tuple[Seconds, Seconds, Seconds] = (28_800, 86_400, 259_200)
+    p3_repeat_s: Seconds = 604_800
+    p3_on_site_s: Annotated[float, Meta(ge=0)] = 0
+
+    @property
+    def ladders(self) -> dict[Severity, Ladder]:
+        """By severity."""
+        return {
+            Severity.P1: Ladder(after=self.p1, repeat_s=self.p1_repeat_s, on_site_s=self.p1_on_site_s or None),
+            Severity.P2: Ladder(after=self.p2, repeat_s=self.p2_repeat_s, on_site_s=self.p2_on_site_s or None),
+            Severity.P3: Ladder(after=self.p3, repeat_s=self.p3_repeat_s, on_site_s=self.p3_on_site_s or None),
+        }
+
+
+class Budget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many alerts a desk can take in (ISA-18.2 6.2: more than ten in ten minutes are a flood, which is over below
+    five). `window_s`: the ten minutes. In a flood P3 alerts wait behind one that says so; `flood` 0: never.
+    """
+
+    window_s: Annotated[float, Meta(gt=0)] = 600
+    flood: Annotated[int, Meta(ge=0)] = 10
+    over: Annotated[int, Meta(ge=0)] = 5
 
 
 class Webhooks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -147,6 +218,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limits: Limits = field(default_factory=Limits)
     policies: Policies = field(default_factory=Policies)
     webhooks: Webhooks = field(default_factory=Webhooks)
+    escalation: Escalation = field(default_factory=Escalation)
+    budget: Budget = field(default_factory=Budget)
 
     @property
     def data(self) -> Path:

@@ -30,14 +30,13 @@ from devices.model import Decoded, Device, Outgoing, Protocol
 from devices.protocols import PROTOCOLS
 from gateway import directory as directory_module
 from gateway.actions import Action, ReloadDirectory, SendCommand
-from gateway.alertbook import AlertBook
 from gateway.changes import Changes, DeviceState
 from gateway.courier import Courier
 from gateway.directory import Directory
 from gateway.evidence import Evidence
 from gateway.health import Health
-from gateway.hub import Hub
 from gateway.journal import Journal
+from gateway.runtime import restored_hub
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.vault import Vault
@@ -86,14 +85,11 @@ class Estate:
         self.problems: list[str] = []
         self.courier = Courier(self.store, self.vault, self.settings)
         self.journal = Journal(self.store, self.vault, retention=self.settings.retention, limits=self.settings.limits)
-        self.alerts = AlertBook(self.journal.open_alerts(), self.journal.alert, self.journal.open_alert)
-        self.hub = Hub(
-            kinds=registry.kinds(),
-            protocols=registry.protocols(),
-            directory=self.directory,
-            settings=self.settings,
-            alerts=self.alerts,
+        now = datetime.now(UTC)
+        self.hub = restored_hub(
+            registry.kinds(), registry.protocols(), self.directory, self.settings, self.journal, now
         )
+        self.alerts = self.hub.alerts
         self._lock = threading.Lock()
         self.published = 0
 

@@ -235,7 +235,8 @@ def test_a_repetition_announced_in_a_batch_that_failed_is_announced_again(shell:
         shell.take(again)
     blocker.execute("ROLLBACK")
     shell.take(again)
-    assert shell.rows("SELECT change FROM alert_changes ORDER BY seq") == [("raised",), ("repeated",)]
+    changes = shell.rows("SELECT change FROM alert_changes ORDER BY seq")
+    assert changes == [("raised",), ("escalated",), ("repeated",)]
 
 
 def test_a_clock_set_back_silences_no_repetition(shell: Shell) -> None:

@@ -26,7 +26,8 @@ from devices.events import (
 )
 from devices.model import Device
 from gateway import outage
-from gateway.policies import POLICIES, Policy
+from gateway.policies import POLICIES
+from gateway.policy import Policy
 from gateway.settings import Policies
 
 LIMITS = Policies()

@@ -108,6 +108,7 @@ function drawFacts(alert) {
     alert.subject && [t("detail.subject"), alert.subject],
     alert.shelved_until && [t("detail.shelvedUntil"), clock(alert.shelved_until)],
     alert.work && alert.work !== "none" && [t("detail.work"), [t(`work.${alert.work}`), alert.assignee].filter(Boolean).join(" · ")],
+    alert.level && store.isOpen(alert) && [t("detail.told"), [t(`mark.level.${alert.level}`), ...(alert.informed ?? []).filter((id) => id !== alert.level)].join(" · ")],
     alert.six_zero && [t("detail.zero"), alert.six_zero],
     ...Object.entries(alert.detail ?? {}).filter(([name]) => !(alert.identified && SHOWN_IN_BAR.has(name))).map(([name, value]) => fact(name, value)),
   ];

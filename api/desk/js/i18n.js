@@ -68,6 +68,12 @@ const WORDS = {
   "mark.test": ["测试", "Test"],
   "mark.shelved": ["已搁置", "Shelved"],
   "mark.suppressed": ["已抑制", "Suppressed"],
+  "mark.chattering": ["频繁抖动", "Comes and goes"],
+  "mark.level.desk": ["值班台", "Desk"],
+  "mark.level.grid_worker": ["已上报网格员", "Grid worker told"],
+  "mark.level.community": ["已上报社区", "Community told"],
+  "mark.level.sub_district": ["已上报街道", "Sub-district told"],
+  "detail.told": ["已通知", "Told"],
 
   "detail.label": ["告警详情", "Alert"],
   "detail.none": ["从左侧选择一条告警", "Choose an alert"],
@@ -137,6 +143,9 @@ const WORDS = {
   "change.shelved": ["已搁置", "Shelved"],
   "change.unshelved": ["取消搁置", "Taken up again"],
   "change.suppressed": ["已抑制", "Suppressed"],
+  "change.released": ["解除抑制", "No longer explained"],
+  "change.escalated": ["逐级上报", "Next level told"],
+  "change.lapsed": ["无人到场，重新通知", "Nobody on site: told anew"],
   "change.work": ["派单更新", "Case updated"],
 
   "work.accepted": ["已受理", "Accepted"],

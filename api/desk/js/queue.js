@@ -29,6 +29,8 @@ export function marks(alert) {
     words.push(alert.condition === "active" ? ["active", "active"] : ["cleared", "cleared"]);
     words.push(alert.acknowledged ? ["acked", "acked"] : ["unacked", "unacked"]);
   }
+  if (store.isOpen(alert) && alert.level && alert.level !== "desk") words.push([`level.${alert.level}`, "active"]);
+  if (alert.chattering) words.push(["chattering", "quiet"]);
   if (alert.suppressed_by) words.push(["suppressed", "quiet"]);
   if (alert.shelved_until && store.isHidden(alert)) words.push(["shelved", "quiet"]);
   if (alert.late) words.push(["late", "quiet"]);

@@ -1,0 +1,55 @@
+"""How many alerts a desk is asked to look at, by the measures of ISA-18.2: when they come faster than anybody can read,
+maintenance waits behind one alert that says so.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from gateway.changes import AlertChange, Changes
+from gateway.settings import Budget
+
+FLOOD = "alarm_flood"
+_NEW = frozenset({"raised", "reopened"})
+
+
+def asks(change: AlertChange) -> bool:
+    """Somebody is asked to look at something they had not been asked about."""
+    return change.change in _NEW and not change.alert.suppressed_by and change.alert.type != FLOOD
+
+
+class Load:
+    """What each community's desk was asked lately."""
+
+    def __init__(self, limits: Budget) -> None:
+        self._limits = limits
+        self._window = timedelta(seconds=limits.window_s)
+        self._asked: dict[str, deque[datetime]] = {}
+
+    def floods(self, community: str, now: datetime, batch: Changes, turn: Changes) -> bool:
+        """More than a desk can take in, this batch included."""
+        pending = _in(batch.alert_changes, community) + _in(turn.alert_changes, community)
+        return 0 < self._limits.flood <= self._recent(community, now) + pending
+
+    def over_at(self, community: str) -> datetime | None:
+        """When a flood is over if nothing more comes: the last moments of the window hold fewer than `over`."""
+        asked = self._asked.get(community, ())
+        if len(asked) < max(1, self._limits.over):
+            return None
+        return asked[-max(1, self._limits.over)] + self._window
+
+    def _recent(self, community: str, now: datetime) -> int:
+        return sum(1 for at in self._asked.get(community, ()) if now - at <= self._window)
+
+    def adopt(self, batch: Changes, now: datetime) -> None:
+        """The batch is safe."""
+        for change in batch.alert_changes:
+            if asks(change):
+                asked = self._asked.setdefault(change.alert.community, deque(maxlen=self._limits.flood + 1))
+                asked.append(now)
+
+
+def _in(changes: Iterable[AlertChange], community: str) -> int:
+    return sum(1 for change in changes if asks(change) and change.alert.community == community)

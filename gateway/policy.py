@@ -1,0 +1,30 @@
+"""What a policy is: a pure state machine over what spans devices or outlives one event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from devices.events import Event
+from devices.model import Device, Step
+from gateway import settings
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """One policy. `scope` "" means the event is not its business. `even_late`: a late fact raises its alert too, from
+    the initial state and without changing any.
+    """
+
+    name: str
+    initial: Any
+    scope: Callable[[Event, Device], str]
+    decide: Callable[[Any, Event, Device | None, settings.Policies], Step[Any]]
+    deadline: Callable[[Any, settings.Policies], datetime | None]
+    even_late: bool = False
+
+
+def never(state: Any, limits: settings.Policies) -> None:
+    """The deadline of a policy that waits for nothing."""
