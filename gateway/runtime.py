@@ -136,6 +136,7 @@ class Gateway:
         """Whom we tell besides: a Home Assistant on our broker, a ThingsBoard elsewhere."""
         settings, states = self.settings, self._hub.states.devices
         found: list[Announcer | ThingsBoard] = []
+        suffix = f"-{self.broker.client_id_suffix}" if self.broker else ""
         if settings.home_assistant.enabled:
             own = self.broker and Where(
                 host=self.broker.near,
@@ -150,7 +151,7 @@ class Gateway:
                     store=self.store,
                     directory=self.directory,
                     states=states,
-                    client_id=f"{settings.mqtt.client_id}-announcer",
+                    client_id=f"{settings.mqtt.client_id}-announcer{suffix}",
                 )
             )
         if settings.thingsboard.url:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from devices.effects import CloseBarrier, Command, OpenPassage, SetLamp
-from devices.errors import DecodeError, UnsupportedCommandError
+from devices.errors import UnsupportedCommandError
 from devices.events import (
     DeviceStatusChanged,
     Event,
@@ -24,7 +24,8 @@ from devices.events import (
 from devices.model import Decoded, Device, Outgoing, Protocol, Reading
 from devices.protocols.home_assistant_config import PREFIX, introduced, named, offers
 from devices.protocols.home_assistant_state import events_of, text, valued
-from devices.protocols.wire import MAX_PAYLOAD, label, number
+from devices.protocols.values import check_size
+from devices.protocols.wire import label, number
 
 OWN = "linli_"
 """How the names begin under which our own devices are announced to Home Assistant."""
@@ -48,8 +49,7 @@ def decode(topic: str, payload: bytes, received_at: datetime, zone: tzinfo) -> D
     :raises DecodeError: the message is not one of this protocol.
     """
     del zone
-    if len(payload) > MAX_PAYLOAD:
-        raise DecodeError("payload too large")
+    check_size(payload)
     component, address, leaf = "", "", ""
     if topic == f"{PREFIX}/status":
         return Decoded(address="status", ignored="whether Home Assistant is there")

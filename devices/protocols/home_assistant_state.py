@@ -148,7 +148,9 @@ def _sensor(value: Any, options: dict[str, str], kind: str, at: datetime) -> lis
         ]
     figure, device_class = _number(value), options.get("device_class", "")
     if figure is None:
-        return [VendorNotice(at=at, name="sensor", code=_code(value))]
+        told = _plain(value)  # any other text may name somebody
+        known = told in ("unavailable", "unknown") or device_class == "enum"
+        return [VendorNotice(at=at, name="sensor", code=told[:32] if known else "")]
     unit = options.get("unit_of_measurement", "")
     if device_class == "battery":
         return [BatteryMeasured(at=at, level_pct=figure)] if 0 <= figure <= 100 else []

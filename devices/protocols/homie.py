@@ -44,6 +44,7 @@ def decode(topic: str, payload: bytes, received_at: datetime, zone: tzinfo) -> D
     :raises DecodeError: the message is not one of this protocol.
     """
     del zone
+    values.check_size(payload)
     root, *levels = topic.split("/")
     if levels[:1] == ["5"]:
         levels = levels[1:]

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct, field
 
 from devices.errors import DecodeError
+from devices.protocols.values import check_size
 from devices.protocols.wire import MAX_PAYLOAD, parse
 
 METRICS_AT_MOST = 1_000
@@ -79,6 +80,7 @@ def read(payload: bytes) -> Payload:
     if len(payload) > MAX_PAYLOAD:
         raise DecodeError("payload too large")
     if payload.startswith(b"{"):
+        check_size(payload)
         return _of_json(parse(_JSON, payload))
     timestamp = seq = None
     metrics: list[Metric] = []

@@ -46,6 +46,7 @@ def decode(topic: str, payload: bytes, received_at: datetime, zone: tzinfo) -> D
     :raises DecodeError: the message is not one of this protocol.
     """
     del zone
+    values.check_size(payload)
     if topic.startswith("v1/devices/me/"):
         return Decoded(address="me", ignored="said of the connection, and the broker does not tell whose it is")
     handler = _TOPICS.get(topic)
@@ -86,7 +87,7 @@ def _devices(payload: bytes) -> dict[str, Any]:
 
 def _series(held: Any, received_at: datetime) -> Iterator[Value]:
     """[{ts, values}, ...], or values alone."""
-    if not isinstance(held, list):
+    if not isinstance(held, list) or len(held) > values.VALUES_AT_MOST:
         raise DecodeError("payload does not fit the protocol")
     for point in held:
         if not isinstance(point, dict):

@@ -3,9 +3,11 @@ it is registered, in its `options`.
 
 An option is a meaning of ours and the device's name for it: {"door_open": "Inputs/A", "level_pct": "light/brightness"};
 a name after ! means the opposite. `sensor.` and a metric name the reading of anything else: {"sensor.temperature_c":
-"engine/temperature"}. A value nobody named becomes `SensorMeasured` under a name made of its own. Text is not kept:
-it may name somebody; a short code becomes a `VendorNotice`. `set_open`, `set_close`, `set_on` and `set_level_pct` name
-what is written to command the device, several with ; in between where the protocol writes several at once.
+"engine/temperature"}. A value nobody named becomes `SensorMeasured` under a name made of its own. A text may name
+somebody, so it is kept only where an option says so: {"text.mode": "light/mode"} makes a `VendorNotice` called mode.
+
+`set_open`, `set_close`, `set_on` and `set_level_pct` name what is written to command the device, several with ; in
+between where the protocol writes several at once.
 """
 
 from __future__ import annotations
@@ -39,12 +41,12 @@ from devices.events import (
     WaterMeasured,
 )
 from devices.model import Device, Reading
-from devices.protocols.wire import sounds_personal
 
 VALUES_AT_MOST = 1_000
 """Of one message."""
-_SENSOR = "sensor."
-_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
+PAYLOAD_AT_MOST = 64 * 1024
+"""Bytes of a message of texts and figures (ThingsBoard takes no more either); more would only take time."""
+_SENSOR, _TEXT = "sensor.", "text."
 _ADDRESS = re.compile(r"[^/+#\x00-\x1f\x7f]{1,64}")
 
 Scalar = bool | float | str
@@ -89,7 +91,7 @@ MEANINGS = frozenset({*_SWITCHED, *_LAMP, *_MEASURED, "lamp_on"})
 
 
 def readings(values: Iterable[Value], options: Mapping[str, str]) -> tuple[Reading, ...]:
-    """What these values say of a device registered with these options; none for text that is no code.
+    """What these values say of a device registered with these options; of texts nobody named, that there was one.
 
     :raises DecodeError: there are more than any device has.
     """
@@ -110,13 +112,15 @@ def readings(values: Iterable[Value], options: Mapping[str, str]) -> tuple[Readi
     for (at, timed, stored), figures in lamps.items():
         if figures:
             found.append(Reading(event=LampMeasured(at=at, **figures), timed=timed, stored=stored))
+    if not found and told:
+        found.append(Reading(event=VendorNotice(at=told[0].at, name=told[0].name[:128]), timed=told[0].timed))
     return tuple(found)
 
 
 def _meant(options: Mapping[str, str]) -> dict[str, list[tuple[str, bool]]]:
     meant: dict[str, list[tuple[str, bool]]] = {}
     for meaning, name in options.items():
-        if meaning in MEANINGS or meaning.startswith(_SENSOR):
+        if meaning in MEANINGS or meaning.startswith((_SENSOR, _TEXT)):
             meant.setdefault(name.removeprefix("!"), []).append((meaning, name.startswith("!")))
     return meant
 
@@ -136,16 +140,21 @@ def _lamp(figures: dict[str, Any], meaning: str, figure: float) -> None:
 
 def _event(value: Value, meaning: str, figure: float | None) -> Event | None:
     if figure is None:
-        code = value.value if isinstance(value.value, str) else ""
-        if not _CODE.fullmatch(code) or sounds_personal(value.name):
+        if not meaning.startswith(_TEXT) or not isinstance(value.value, str):
             return None
-        return VendorNotice(at=value.at, name=value.name[:128], code=code)
+        return VendorNotice(at=value.at, name=meaning.removeprefix(_TEXT)[:128], code=value.value[:32])
     if meaning in _SWITCHED:
         return _SWITCHED[meaning](value.at, bool(figure))
     if meaning in _MEASURED:
         return _MEASURED[meaning](value.at, figure) if meaning not in _PERCENT or 0 <= figure <= 100 else None
     metric = meaning.removeprefix(_SENSOR) or metric_of(value.name)
     return SensorMeasured(at=value.at, metric=metric[:128], value=figure) if metric else None
+
+
+def check_size(payload: bytes) -> None:
+    """:raises DecodeError: the message is larger than any that carries values."""
+    if len(payload) > PAYLOAD_AT_MOST:
+        raise DecodeError("payload too large")
 
 
 def metric_of(name: str) -> str:

@@ -217,11 +217,6 @@ _PERSONAL = re.compile(
 )
 
 
-def sounds_personal(key: str) -> bool:
-    """Whether a value of this name may be about a person, a secret, a picture or an address."""
-    return _PERSONAL.search(key) is not None
-
-
 def milliseconds_time(value: Scalar) -> datetime | None:
     """Milliseconds since 1970 in UTC, to the millisecond; None where there are none.
 

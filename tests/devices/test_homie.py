@@ -59,9 +59,9 @@ SAYS: dict[str, Event | None] = {
     "light-brightness": SensorMeasured(at=NOW, metric="light_brightness", value=35),
     "brightness-target": notice("light/brightness/$target", "60"),
     "temperature": SensorMeasured(at=NOW, metric="board_temperature", value=48.5),
-    "mode": notice("light/mode", "eco"),
-    "free-text": None,
-    "empty-text": None,
+    "mode": notice("light/mode"),
+    "free-text": notice("board/note"),
+    "empty-text": notice("board/note"),
     "alert": notice("$alert/overheated", "on"),
     "alert-over": notice("$alert/overheated"),
     "log": notice("$log", "warn"),
@@ -87,6 +87,11 @@ def test_a_value_means_what_the_registration_says() -> None:
     assert [r.event for r in told.readings] == [LampMeasured(at=NOW, level_pct=100)]
     lid = Device(id="lid", kind="cover", protocol="homie", address="x", options={"cover_open": "!light/power"})
     assert [r.event for r in homie.interpret(decode("light-power"), lid).readings] == [CoverMoved(at=NOW, open=False)]
+
+
+def test_a_text_is_kept_where_the_registration_says_so() -> None:
+    lamp = Device(id="l", kind="light", protocol="homie", address="x", options={"text.mode": "light/mode"})
+    assert [r.event for r in homie.interpret(decode("mode"), lamp).readings] == [notice("mode", "eco")]
 
 
 def test_who_describes_itself_is_offered_with_what_it_can_be_told() -> None:

@@ -78,7 +78,6 @@ def test_values_mean_what_the_registration_says() -> None:
 
 def test_attributes_are_values_without_a_time() -> None:
     assert [r.event for r in decode("attributes").readings] == [
-        VendorNotice(at=NOW, name="firmware", code="v2.1"),
         SensorMeasured(at=NOW, metric="limit", value=80),
     ]
     assert decode("attributes-request").readings[0].event == VendorNotice(at=NOW, name="attributes/request", code="4")
@@ -86,7 +85,7 @@ def test_attributes_are_values_without_a_time() -> None:
 
 def test_texts_that_may_name_somebody_are_not_kept() -> None:
     said = PROTOCOL.decode("v1/gateway/attributes", b'{"Pump 3": {"ownerName": "Lisi", "note": "a b c"}}', NOW, ZONE)
-    assert [r.event for r in said.readings] == [VendorNotice(at=NOW, name="attributes")]
+    assert [r.event for r in said.readings] == [VendorNotice(at=NOW, name="ownerName")]
 
 
 @pytest.mark.parametrize("name", ["rpc", "attributes-update"])
