@@ -120,3 +120,14 @@ def fuzz(
     _print(figures)
     if not figures["ok"]:
         raise typer.Exit(1)
+
+
+@bench.command()
+def decode(
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds over all messages; the fastest counts.")] = 7,
+    loops: Annotated[int, typer.Option(min=1, help="Times each message is decoded in a round.")] = 300,
+) -> None:
+    """What decoding a message costs in each protocol, against msgspec's bare decode of the same bytes."""
+    from benchmarks.decode import run  # noqa: PLC0415 - as above
+
+    _print(run(rounds, loops))

@@ -30,6 +30,13 @@ HTTP_PROTOCOLS = {
     "CLAA": "claa",
 }
 """What speaks HTTP and has no topic: start of an archive's name for the protocol -> ours."""
+ARCHIVED = {
+    "home-assistant-discovery": "home_assistant",
+    "homie-5": "homie",
+    "sparkplug-b": "sparkplug",
+    "thingsboard-gateway": "tb_gateway",
+}
+"""What an archive calls a protocol -> its name here, for topics that are one device's own or the platform's."""
 PLACEHOLDER = re.compile(r"\{[^{}/]*\}")
 _OWN_IDS = (
     ("info", "facesluiceId"),
@@ -71,7 +78,7 @@ def decode_file(
         if file.protocol.startswith(start) and name in protocols:
             return _told(protocols[name], partial(_posted, file, protocols[name], received_at, zone))
     topic = _filled(file)
-    protocol = _listening(topic, protocols)
+    protocol = _listening(topic, protocols) or protocols.get(ARCHIVED.get(file.protocol, ""))
     if protocol is None:
         return {"ignored": f"no protocol of ours listens on topic {file.topic}"}
     return _told(protocol, partial(protocol.decode, topic, _payload(file.payload), received_at, zone))
@@ -84,7 +91,8 @@ def _told(protocol: Protocol, decode: Callable[[], Decoded]) -> dict[str, Any]:
         return {"protocol": protocol.name, "error": error.reason}
     if decoded.ignored:
         return {"protocol": protocol.name, "ignored": decoded.ignored}
-    return {"protocol": protocol.name, "events": [msgspec.to_builtins(r.event) for r in decoded.readings]}
+    readings = [reading for part in (decoded, *decoded.others) for reading in part.readings]
+    return {"protocol": protocol.name, "events": [msgspec.to_builtins(r.event) for r in readings]}
 
 
 def _posted(file: _File, protocol: Protocol, received_at: datetime, zone: tzinfo) -> Decoded:

@@ -11,6 +11,7 @@ for themselves, so there a bare "done" of the device counts as accepted.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -135,6 +136,13 @@ _PATIENCE: Mapping[str, timedelta] = {
     **dict.fromkeys(LISTS, timedelta(seconds=60)),
 }
 """What takes longer than `ANSWER_WITHIN`: a clock shows in the next heartbeat, a face takes a terminal a second."""
+
+
+def number_of(command_id: str) -> int:
+    """A command's id for protocols that number their requests: 31 bits, the same for the same id. An answer may carry
+    it in decimal in place of the id.
+    """
+    return zlib.crc32(command_id.encode()) & 0x7FFF_FFFF
 
 
 def answered(record: CommandRecord, event: CommandAnswered) -> CommandRecord:

@@ -104,6 +104,7 @@ class Changes:
         "quarantined",
         "sendings",
         "sightings",
+        "standing",
     )
 
     def __init__(self) -> None:
@@ -126,6 +127,7 @@ class Changes:
         self.points: list[Point] = []
         self.sendings: list[Sending] = []
         self.sightings: list[Sighting] = []
+        self.standing: dict[tuple[str, str], bytes] = {}  # device and topic: what was said there last
 
     def merge(self, other: Changes) -> None:
         """Take over what `other` changed after us."""
@@ -148,6 +150,7 @@ class Changes:
         self.points += other.points
         self.sendings += other.sendings
         self.sightings += other.sightings
+        self.standing.update(other.standing)
 
     @property
     def worth_writing(self) -> bool:

@@ -63,7 +63,9 @@ class _UnwritableError(Exception):
 
 
 class Engine:
-    """Owns every state and the journal. `listeners` are called after a commit that changed alerts or devices."""
+    """Owns every state and the journal. `listeners` are called after a commit that changed alerts or devices,
+    `reloaded` when devices were registered, changed or removed.
+    """
 
     def __init__(
         self,
@@ -105,6 +107,8 @@ class Engine:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.listeners: list[Callable[[], None]] = []
+        self.reloaded = self._errands.reloaded
+        self.reloaded.append(reader.reload)
         self.trouble = ""
 
     # -- life -------------------------------------------------------------------------------------------------------
@@ -275,6 +279,7 @@ class Engine:
         self._make_durable(batch, now)
         self._hub.adopt(batch, now)
         self._face_sight.sightings.adopt(batch.sightings)
+        self._reader.adopt(batch)
         if news is not None:
             self._alarmed = not news
         self._errands.adopt(batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -33,7 +34,9 @@ log = structlog.get_logger()
 
 
 class Errands:
-    """Carries them out, each into a turn of its own. `jobs`: questions vision has not answered, by id."""
+    """Carries them out, each into a turn of its own. `jobs`: questions vision has not answered, by id. `reloaded`: who
+    is told when devices were added, changed or removed.
+    """
 
     def __init__(self, *, hub: Hub, journal: Journal, directory: Directory, face_sight: FaceSight) -> None:
         self._hub = hub
@@ -41,6 +44,7 @@ class Errands:
         self._directory = directory
         self._face_sight = face_sight
         self.jobs: dict[str, Job] = {}
+        self.reloaded: list[Callable[[], None]] = []
 
     def carry_out(
         self, what: Action | VisionAnswer | CommandUnsent | Called, now: datetime, batch: Changes, turn: Changes
@@ -58,6 +62,8 @@ class Errands:
                 return known or self._hub.request(what, uuid.uuid4().hex, now, batch, turn)
             case ReloadDirectory():
                 self._hub.states.registered(now, turn)
+                for reloaded in self.reloaded:
+                    reloaded()
                 return len(self._directory.devices())
             case AcknowledgeAlert() | DisposeAlert() | ShelveAlert() | WorkOnAlert():
                 return self._hub.alerts.transition(what, now, batch=batch, turn=turn)

@@ -128,6 +128,13 @@ class Journal:
                 states.append((name, encode(held)))
         if gone:
             self._db.executemany("DELETE FROM states WHERE name=?", gone)
+        if batch.forgotten:
+            self._db.executemany("DELETE FROM standing WHERE device=?", [(device,) for device in batch.forgotten])
+        if batch.standing:
+            self._db.executemany(
+                "INSERT OR REPLACE INTO standing(device, topic, said) VALUES (?,?,?)",
+                [(device, topic, said) for (device, topic), said in batch.standing.items()],
+            )
         self._db.executemany("INSERT OR REPLACE INTO states(name, body) VALUES (?,?)", states)
         if batch.points:
             self._db.executemany(
@@ -285,6 +292,10 @@ class Journal:
             if state is not None:
                 found.append((policy, scope, state))
         return found
+
+    def standing(self) -> dict[tuple[str, str], bytes]:
+        """What each device said last on each topic whose messages are retained, as hashes."""
+        return {(device, topic): said for device, topic, said in self._db.execute("SELECT * FROM standing")}
 
     def open_alerts(self) -> list[Alert]:
         """Every open alert."""

@@ -102,5 +102,10 @@ CREATE TABLE list_devices(device TEXT PRIMARY KEY, identity TEXT NOT NULL, boot_
   failures INTEGER NOT NULL, not_before INTEGER) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF, _FACES, _HTTP_ACCESS, _LISTS)
+_STANDING = """
+CREATE TABLE standing(device TEXT NOT NULL, topic TEXT NOT NULL, said BLOB NOT NULL, PRIMARY KEY(device, topic))
+  WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF, _FACES, _HTTP_ACCESS, _LISTS, _STANDING)
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 from devices.model import Device
 from simulators import barrier, bay, camera, cover, face_gate
 from simulators.device import NativeDevice, Simulated, Voice, World, unable
+from simulators.generic_lamps import HomeAssistantLamp, HomieLamp, SparkplugLamp, SubGatewayLamp
 from simulators.light import Light
 from simulators.oem_face import OemFaceTerminal
 from simulators.routine import Routine
@@ -65,6 +66,10 @@ MAKERS: dict[tuple[str, str], Make] = {
     ("barrier", "vzenith"): VzenithCamera,
     ("camera", "native"): _camera,
     ("light", "native"): _light,
+    ("light", "home_assistant"): HomeAssistantLamp,
+    ("light", "homie"): HomieLamp,
+    ("light", "sparkplug"): SparkplugLamp,
+    ("light", "tb_gateway"): SubGatewayLamp,
     ("cover", "native"): _cover,
     ("bay", "native"): _bay,
 }

@@ -9,8 +9,12 @@ from devices.protocols import (
     hik_access,
     hik_anpr,
     hik_camera,
+    home_assistant,
+    homie,
     native,
     oem_face,
+    sparkplug,
+    tb_gateway,
     vzenith,
     vzenith_push,
 )
@@ -27,6 +31,10 @@ PROTOCOLS: dict[str, Protocol] = {
         hik_camera.PROTOCOL,
         dahua.PROTOCOL,
         claa.PROTOCOL,
+        sparkplug.PROTOCOL,
+        homie.PROTOCOL,
+        home_assistant.PROTOCOL,
+        tb_gateway.PROTOCOL,
     )
 }
 """Our protocols by name."""
