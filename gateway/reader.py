@@ -123,6 +123,8 @@ class Reader:
         device = self._directory.device_at(protocol.name, decoded.address)
         if device is None:
             raise _UnusableError(f"{protocol.name}:{decoded.address}", "unknown device")
+        if protocol.interpret is not None:
+            decoded = protocol.interpret(decoded, device)
         if decoded.ignored:
             metrics.IGNORED.labels(decoded.ignored).inc()
         elif self._floods(device.id, message.received_at.timestamp()):
