@@ -32,6 +32,7 @@ _USES: Mapping[str, frozenset[str]] = {
     "camera": frozenset(),
     "cover": frozenset(),
     "bay": frozenset(),
+    "sensor": frozenset(),
 }
 """The commands our own kinds have a use for; a plug-in's kind takes whatever its protocol speaks."""
 
