@@ -67,8 +67,8 @@ def test_what_the_platform_sent_is_ignored() -> None:
 
 
 def test_a_topic_of_nobody_is_ignored_and_named() -> None:
-    file = {"topic": "frigate/events", "payload": {"type": "new"}}
-    assert read(file) == {"ignored": "no protocol of ours listens on topic frigate/events"}
+    file = {"topic": "nobody/said/that/ever", "payload": {"type": "new"}}
+    assert read(file) == {"ignored": "no protocol of ours listens on topic nobody/said/that/ever"}
 
 
 def test_a_broken_message_is_an_error_with_its_reason() -> None:
