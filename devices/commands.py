@@ -14,7 +14,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from devices.effects import CloseBarrier, Command, OpenPassage
+from devices.effects import AnswerCredential, CloseBarrier, Command, OpenPassage
 from devices.events import BarrierMoved, CommandAnswered, CommandResult, DoorChanged, Event, LampMeasured
 
 ANSWER_WITHIN = timedelta(seconds=5)
@@ -96,7 +96,7 @@ def overdue(record: CommandRecord, now: datetime) -> CommandRecord:
 
 
 def recorded(command: Command, command_id: str, *, by: str, now: datetime) -> CommandRecord:
-    """The record of a command about to be published."""
+    """The record of a command about to be published. No device answers the answer to its own question."""
     return CommandRecord(
         id=command_id,
         device=command.device,
@@ -104,7 +104,7 @@ def recorded(command: Command, command_id: str, *, by: str, now: datetime) -> Co
         requested_by=by,
         requested_at=now,
         not_after=command.not_after,
-        status=CommandStatus.SENT,
+        status=CommandStatus.ACCEPTED if isinstance(command, AnswerCredential) else CommandStatus.SENT,
         updated_at=now,
         level_pct=getattr(command, "level_pct", None),
     )
