@@ -81,6 +81,16 @@ class Outgoing(Struct, frozen=True, kw_only=True):
     qos: int = 0
 
 
+class ListLimits(Struct, frozen=True, kw_only=True):
+    """How much of a list one message may carry: entries added or changed (`put`) or removed, and bytes of photos. A
+    message carries the one or the other, never both.
+    """
+
+    put: int = 500
+    remove: int = 500
+    photo_bytes: int = 2 * 1024 * 1024
+
+
 class HttpCall(Struct, frozen=True, kw_only=True):
     """A request to a device's own HTTP server. `path` begins with / and follows the address the device is registered
     with; credentials are the shell's. `media`: the body's Content-Type.
@@ -158,6 +168,7 @@ class Protocol(Struct, frozen=True, kw_only=True):
     message alone does not (a LoRaWAN codec); it raises only `DecodeError`. `topics_of(device)`: filters of one device
     that lie outside `topics`, by its `options`; `orders_of(device)`: the same for what it listens on. `retained`:
     filters whose retained messages are taken, because they say how things stand (`#`: all of this protocol).
+    `lists`: what a `SyncPersons` or `SyncPlates` may hold.
     `receive(push, received_at, zone)`: for what comes over HTTP, as `decode`. `answered(command_id, status, body,
     now)`: what the reply to an `HttpCall` says of the command, as a message of the device called.
 
@@ -182,3 +193,4 @@ class Protocol(Struct, frozen=True, kw_only=True):
     answered: Callable[[str, int, bytes, datetime], Decoded] | None = None
     follow: Callable[[Any, Decoded, datetime], tuple[Any, Decoded]] | None = None
     offers: Callable[[str, bytes], tuple[Offer, ...]] | None = None
+    lists: ListLimits = ListLimits()

@@ -194,7 +194,9 @@ def unfit(reasons: Mapping[str, str], wanted: Mapping[str, str], now: datetime) 
 def answered(rows: Rows, event: ListAnswered, now: datetime) -> RowChanges:
     """The device's answer, perhaps in parts, perhaps late: only for what is still in that batch."""
     changes: RowChanges = {}
-    for entry in event.took:
+    refused = {refusal.entry for refusal in event.refused}
+    took = rows.keys() - refused if event.rest else event.took
+    for entry in took:
         row = rows.get(entry)
         if row is None or row.command != event.command_id:
             continue

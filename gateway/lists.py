@@ -227,7 +227,8 @@ class Lists:
         wanted = self._source.wanted(device, what, now)
         rows = self._book.rows(self._store.reader, device.id, what)
         size = listplan.batch_size(what, state.failures if state else 0)
-        batch = listplan.plan(wanted, rows, now, at_most=size)
+        planned = listplan.plan(wanted, rows, now, at_most=size)
+        batch = self._source.within(device, planned) if planned else None
         if batch is None:
             self._quiet[device.id, what] = now + QUIET_FOR
             return False
@@ -237,7 +238,7 @@ class Lists:
     def _send(self, device: Device, what: str, batch: Batch, now: datetime) -> None:
         """Write the batch down, then let it leave."""
         command_id = uuid.uuid4().hex
-        photos, unfit = self._source.photographs(batch.put) if what == "persons" else ({}, {})
+        photos, unfit = self._source.photographs(device, batch.put) if what == "persons" else ({}, {})
         with self._store.write() as db:
             # Asked again within the transaction: who withdrew while the photographs were opened is not sent.
             wanted, entries = self._source.entries(device, what, batch.put, photos, now)

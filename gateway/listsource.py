@@ -14,14 +14,12 @@ from devices.effects import PersonEntry
 from devices.model import Device, Protocol
 from gateway import listplan
 from gateway.directory import Directory
-from gateway.listplan import HOLDS, list_of
+from gateway.listplan import HOLDS, Batch, list_of
 from gateway.templates import Photos
 
 log = structlog.get_logger()
 
-BATCH_BYTES = 2 * 1024 * 1024
-"""Photographs of one batch; a larger single one is refused here and named, because no terminal takes it."""
-TOO_LARGE = f"the photo is larger than {BATCH_BYTES // 1024 // 1024} MB; enrol a smaller one"
+TOO_LARGE = "the photo is larger than the {kb} KB this terminal takes; enrol a smaller one"
 UNREADABLE = "the photo cannot be read; enrol a new one"
 
 
@@ -46,18 +44,24 @@ class ListSource:
             return listplan.wanted_persons(self._directory.residents.candidates(), device, now)
         return listplan.wanted_plates(listplan.plate_entries(self._directory.vehicles(), now))
 
-    def photographs(self, persons: Iterable[str]) -> tuple[dict[str, bytes], dict[str, str]]:
+    def within(self, device: Device, batch: Batch) -> Batch:
+        """As much of it as one message of the device's protocol may carry."""
+        limits = self._protocols[device.protocol].lists
+        return Batch(put=batch.put[: limits.put], remove=batch.remove[: limits.remove])
+
+    def photographs(self, device: Device, persons: Iterable[str]) -> tuple[dict[str, bytes], dict[str, str]]:
         """As many as fit into a batch, and what is wrong with those that never will."""
+        most = self._protocols[device.protocol].lists.photo_bytes
         found: dict[str, bytes] = {}
         unfit: dict[str, str] = {}
         size = 0
         for person in persons:
             photo = self._photograph(person)
-            if photo is None or len(photo) > BATCH_BYTES:
-                unfit[person] = TOO_LARGE if photo else UNREADABLE
+            if photo is None or len(photo) > most:
+                unfit[person] = TOO_LARGE.format(kb=most // 1024) if photo else UNREADABLE
                 continue
             size += len(photo)
-            if size > BATCH_BYTES:
+            if size > most:
                 break
             found[person] = photo
         return found, unfit

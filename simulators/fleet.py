@@ -7,12 +7,14 @@ from datetime import timedelta
 
 from devices.model import Device
 from simulators import barrier, bay, camera, cover, face_gate, spoken_lamps, spoken_sensors
+from simulators.das import DasDevice
 from simulators.device import NativeDevice, Simulated, Voice, World, unable
 from simulators.generic_lamps import HomeAssistantLamp, HomieLamp, SparkplugLamp, SubGatewayLamp
 from simulators.light import Light
 from simulators.oem_face import OemFaceTerminal
 from simulators.routine import Routine
 from simulators.spoken import Spoken, Words
+from simulators.vf import VfTerminal
 from simulators.vzenith import VzenithCamera
 
 Make = Callable[[Device, World, timedelta], Simulated]
@@ -67,6 +69,8 @@ def _spoken(words: Words) -> Make:
 MAKERS: dict[tuple[str, str], Make] = {
     ("face_gate", "native"): _face_gate,
     ("face_gate", "oem_face"): OemFaceTerminal,
+    ("face_gate", "vf"): VfTerminal,
+    ("face_gate", "das"): DasDevice,
     ("barrier", "native"): _barrier,
     ("barrier", "vzenith"): VzenithCamera,
     ("camera", "native"): _camera,

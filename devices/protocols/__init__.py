@@ -7,6 +7,7 @@ from devices.protocols import (
     chirpstack,
     claa,
     dahua,
+    das,
     ebyte,
     frigate,
     hik_access,
@@ -23,8 +24,10 @@ from devices.protocols import (
     tasmota,
     tb_gateway,
     ttn,
+    vf,
     vzenith,
     vzenith_push,
+    yld,
     zigbee2mqtt,
 )
 
@@ -33,6 +36,9 @@ PROTOCOLS: dict[str, Protocol] = {
     for protocol in (
         native.PROTOCOL,
         oem_face.PROTOCOL,
+        vf.PROTOCOL,
+        das.PROTOCOL,
+        yld.PROTOCOL,
         vzenith.PROTOCOL,
         vzenith_push.PROTOCOL,
         hik_access.PROTOCOL,

@@ -250,10 +250,15 @@ def topics_of(device: Device) -> tuple[str, ...]:
     return tuple(f"{prefix}/{leaf}" for leaf in leaves) if "/" in prefix else ()
 
 
+def orders_of(device: Device) -> tuple[str, ...]:
+    """Where it listens. A filter for all of them (+/rpc) would take in other devices' topics."""
+    return (f"{device.address}/rpc",)
+
+
 PROTOCOL = Protocol(
     name="shelly",
     topics=("+/events/rpc", "+/online", "+/status/+", f"+/{_SRC}/rpc"),
-    orders=("+/rpc",),
+    orders_of=orders_of,
     decode=decode,
     encode=encode,
     commands=frozenset({SetLamp, Reboot}),
