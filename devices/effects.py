@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from devices.events import Event, Method
+from devices.events import Event, Method, PlateText
 
 
 class Effect(Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -159,12 +159,36 @@ class CheckCredential(Effect, frozen=True, kw_only=True, tag="check_credential")
 
 
 class CheckPlate(Effect, frozen=True, kw_only=True, tag="check_plate"):
-    """Where does this plate stand? Answered by `PlateChecked`. `captured_at`: when the vehicle was seen."""
+    """Where does this plate stand? Answered by `PlateChecked`. `captured_at`: when the vehicle was seen. `sure`: the
+    camera was sure of it. `settled`: see `PlateChecked`.
+    """
 
     plate: str
     at: datetime
     captured_at: datetime
     evidence: str = ""
+    sure: bool = True
+    settled: bool = True
+
+
+class PlateLook(Struct, frozen=True, kw_only=True):
+    """One of our looks at a lane: the picture, when it was taken, and what was read."""
+
+    at: datetime
+    evidence: str
+    reading: PlateText
+
+
+class MatchPlate(Effect, frozen=True, kw_only=True, tag="match_plate"):
+    """Whose plate is on `look`, helped by the `others` of the same minute that show the same plate? Answered by
+    `PlateChecked`. `camera_plate`: what the camera said of it.
+    """
+
+    look: PlateLook
+    at: datetime
+    others: tuple[PlateLook, ...] = ()
+    camera_plate: str = ""
+    settled: bool = True
 
 
 # -- questions vision answers later ---------------------------------------------
@@ -213,9 +237,11 @@ __all__ = [
     "Command",
     "Effect",
     "IdentifyFace",
+    "MatchPlate",
     "OpenPassage",
     "PersonEntry",
     "PlateEntry",
+    "PlateLook",
     "RaiseAlert",
     "ReadPlate",
     "Reboot",

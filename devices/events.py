@@ -329,8 +329,39 @@ class PlateOutcome(StrEnum):
     UNREADABLE = "unreadable"
 
 
+class PlateCharacter(Struct, frozen=True, array_like=True):
+    """One character as read, how sure we are, and what else it may be, with probabilities, likeliest first."""
+
+    text: Annotated[str, Meta(max_length=1)]
+    confidence: Fraction
+    others: Annotated[tuple[tuple[str, float], ...], Meta(max_length=5)] = ()
+
+
+class PlateRepair(Struct, frozen=True, array_like=True):
+    """One character that is not what the reader alone would have said. `at`: its place, from 0; "": none there."""
+
+    at: int
+    was: str
+    now: str
+    why: Name
+
+
+class PlateText(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One look at one plate, whole. `sure`: good enough in every character to be looked up. `grammar`: the name of the
+    one it obeys, "" for none.
+    """
+
+    plate: Plate
+    characters: Annotated[tuple[PlateCharacter, ...], Meta(max_length=16)]
+    sure: bool = False
+    grammar: Name = ""
+    repairs: Annotated[tuple[PlateRepair, ...], Meta(max_length=16)] = ()
+
+
 class PlateRead(Event, frozen=True, kw_only=True, tag="plate_read"):
-    """The answer to a `ReadPlate`. `camera_plate` is what the camera itself had said, so a disagreement shows."""
+    """The answer to a `ReadPlate`. `camera_plate` is what the camera itself had said, so a disagreement shows.
+    `reading` has the characters of `plate` one by one.
+    """
 
     outcome: PlateOutcome
     evidence: Name
@@ -338,6 +369,7 @@ class PlateRead(Event, frozen=True, kw_only=True, tag="plate_read"):
     plate: Plate = ""
     confidence: Fraction | None = None
     camera_plate: Plate = ""
+    reading: PlateText | None = None
 
 
 class Listing(StrEnum):
@@ -350,14 +382,44 @@ class Listing(StrEnum):
     UNKNOWN = "unknown"
 
 
+class PlateVerdict(StrEnum):
+    """How a plate as read was found in the registry."""
+
+    EXACT = "exact"
+    SIMILAR = "similar"
+    UNSURE = "unsure"
+    UNKNOWN = "unknown"
+
+
 class PlateChecked(Event, frozen=True, kw_only=True, tag="plate_checked"):
-    """Our registry's answer to a `CheckPlate`. `vehicle` is the registry's id, "" when unknown."""
+    """Our registry's answer to a `CheckPlate` or a `MatchPlate`. `vehicle` is the registry's id, "" when unknown.
+
+    `plate` is the registered one where the verdict is exact or similar, else as read; `read`: as read, where that
+    differs. `distance` and `margin` to the next are in plain errors (`vision.confusion`). `frames` agree on it, the
+    pictures `looks`; `sure`: one of them was read surely. `candidates`: vehicles it may be, nearest first.
+    `near_block`: a blocklisted plate resembles it, for a person to look at. `camera_plate`: the camera's own reading
+    where it is another. `elsewhere`: the lane that has just let this vehicle through. `settled`: no better look is to
+    be waited for.
+    """
 
     plate: Plate
     listing: Listing
     vehicle: Name = ""
     evidence: Name = ""
     captured_at: Utc
+    verdict: PlateVerdict = PlateVerdict.EXACT
+    read: Plate = ""
+    distance: float | None = None
+    margin: float | None = None
+    frames: int = 1
+    sure: bool = True
+    looks: Annotated[tuple[Name, ...], Meta(max_length=16)] = ()
+    candidates: Annotated[tuple[Name, ...], Meta(max_length=5)] = ()
+    near_block: bool = False
+    camera_plate: Plate = ""
+    elsewhere: Name = ""
+    settled: bool = True
+    why: Name = ""
 
 
 class VehiclePassed(Event, frozen=True, kw_only=True, tag="vehicle_passed"):

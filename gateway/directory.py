@@ -28,8 +28,10 @@ from gateway.refusals import InvalidError, TakenError
 from gateway.residents import Enrolment, Receipt, Resident
 from gateway.store import Store, us, when
 from gateway.vault import Vault
-from gateway.vehicles import ImportReport, Vehicle, listing_now, new_vehicle_id, normal_plate, read_csv
+from gateway.vehicles import ImportReport, Vehicle, new_vehicle_id, normal_plate, read_csv
 from vision.gallery import Gallery
+from vision.plate_index import PlateIndex
+from vision.registry_match import WORTH_ASKING
 
 _ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")
 _NO_ADDRESS = re.compile(r"[/+#\x00-\x1f\x7f]")
@@ -55,6 +57,8 @@ class Directory:
         self._devices: dict[str, Device] = {}
         self._addresses: dict[tuple[str, str], Device] = {}
         self._vehicles: dict[str, Vehicle] = {}
+        self._lanes: tuple[Device, ...] | None = None
+        self._plates: PlateIndex | None = None
         self.residents = People(store, vault, gallery)
 
     def load(self) -> None:
@@ -69,6 +73,7 @@ class Directory:
             self._devices = {device.id: device for device in devices}
             self._addresses = {(device.protocol, device.address): device for device in devices}
             self._vehicles = {vehicle.plate: vehicle for vehicle in vehicles}
+            self._lanes = self._plates = None
         self.residents.load()
 
     # -- devices ---------------------------------------------
@@ -80,6 +85,13 @@ class Directory:
     def device_at(self, protocol: str, address: str) -> Device | None:
         """The device a protocol knows by this address."""
         return self._addresses.get((protocol, address))
+
+    def lanes(self, community: str) -> tuple[Device, ...]:
+        """Every vehicle lane of a community."""
+        lanes = self._lanes
+        if lanes is None:
+            lanes = self._lanes = tuple(d for d in self._devices.copy().values() if d.kind == "barrier")
+        return tuple(lane for lane in lanes if lane.community == community)
 
     def devices(self) -> list[Device]:
         """Every device, by id."""
@@ -106,6 +118,7 @@ class Directory:
                     (device.id, device.protocol, device.address, msgspec.json.encode(device)),
                 )
             self._devices[device.id] = device
+            self._lanes = None
             self._addresses[(device.protocol, device.address)] = device
             # An address that stays is never missing in between: the engine would take its messages for a stranger's.
             if known and (known.protocol, known.address) != (device.protocol, device.address):
@@ -124,6 +137,7 @@ class Directory:
             with self._store.write() as db:
                 db.execute("DELETE FROM devices WHERE id = ?", (device_id,))
             del self._devices[device_id]
+            self._lanes = None
             self._addresses.pop((device.protocol, device.address), None)
 
     # -- residents ---------------------------------------------
@@ -156,10 +170,14 @@ class Directory:
 
     # -- vehicles ---------------------------------------------
 
-    def check_plate(self, plate: str, now: datetime) -> tuple[Listing, str]:
-        """Where exactly this plate stands now, and the vehicle's id or ""; a near miss is unknown."""
-        vehicle = self._vehicles.get(normal_plate(plate))
-        return (Listing.UNKNOWN, "") if vehicle is None else (listing_now(vehicle, now), vehicle.id)
+    def near_plates(self, plate: str) -> list[Vehicle]:
+        """Registered vehicles whose plates may have been misread as this one, in no order. `plate`: normal."""
+        index = self._plates
+        if index is None:
+            with self._lock:
+                index = self._plates = PlateIndex(self._vehicles)
+        found = (self._vehicles.get(near) for near in index.near(plate, WORTH_ASKING))
+        return [vehicle for vehicle in found if vehicle is not None]
 
     def vehicle(self, plate: str) -> Vehicle | None:
         """The vehicle with this plate."""
@@ -188,6 +206,7 @@ class Directory:
             with self._store.write() as db:
                 db.execute("DELETE FROM vehicles WHERE plate = ?", (normal,))
             del self._vehicles[normal]
+            self._plates = None
 
     def import_vehicles(self, text: str) -> ImportReport:
         """Take over a CSV file (`gateway.vehicles.read_csv`): good lines in one transaction, the others reported."""
@@ -216,7 +235,10 @@ class Directory:
                     for vehicle in vehicles
                 ],
             )
+        known = len(self._vehicles)
         self._vehicles |= {vehicle.plate: vehicle for vehicle in vehicles}
+        if len(self._vehicles) != known:
+            self._plates = None
 
     def _vehicle(self, row: Row) -> Vehicle:
         return Vehicle(

@@ -5,12 +5,24 @@ from __future__ import annotations
 from datetime import datetime
 
 from devices.effects import IdentifyFace, ReadPlate
-from devices.events import DenyReason, FaceIdentified, FaceOutcome, PlateOutcome, PlateRead
+from devices.events import (
+    DenyReason,
+    FaceIdentified,
+    FaceOutcome,
+    PlateCharacter,
+    PlateOutcome,
+    PlateRead,
+    PlateRepair,
+    PlateText,
+)
 from devices.model import Device
 from gateway.directory import Directory
 from gateway.settings import Faces
 from vision.gallery import Gallery
-from vision.types import FaceFound, Identified, Look, PlateFound, PlateUnsure, Unsure, outcome
+from vision.types import FaceFound, Identified, Look, PlateFound, PlateReading, PlateUnsure, Unsure, outcome
+
+LONGEST_PLATE = 16
+"""Characters of `devices.events.Plate`."""
 
 
 def face_seen(
@@ -63,7 +75,23 @@ def plate_seen(question: ReadPlate, look: Look, now: datetime) -> PlateRead:
         outcome=PlateOutcome(outcome(look)),
         evidence=question.evidence,
         captured_at=question.captured_at,
-        plate=found.plate[:16] if found else "",
+        plate=found.plate[:LONGEST_PLATE] if found else "",
         confidence=found.confidence if found else None,
         camera_plate=question.camera_plate,
+        reading=_text(found, sure=isinstance(look, PlateFound)) if found else None,
+    )
+
+
+def _text(found: PlateReading, *, sure: bool) -> PlateText:
+    places = zip(found.plate[:LONGEST_PLATE], found.char_confidences, strict=False)
+    others = found.alternatives or ((),) * len(found.plate)
+    return PlateText(
+        plate=found.plate[:LONGEST_PLATE],
+        characters=tuple(
+            PlateCharacter(character, min(1.0, max(0.0, confidence)), other[:5])
+            for (character, confidence), other in zip(places, others, strict=False)
+        ),
+        sure=sure,
+        grammar=found.grammar,
+        repairs=tuple(PlateRepair(r.at, r.was, r.now, r.why[:128]) for r in found.repairs[:LONGEST_PLATE]),
     )

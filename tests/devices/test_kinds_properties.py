@@ -56,7 +56,7 @@ WORDS = st.sampled_from(["", "a", "b"])
 NUMBERS = st.floats(-1000, 1000)
 
 
-def _values(kind: Any) -> st.SearchStrategy[Any]:  # noqa: PLR0911 - one table
+def _values(kind: Any) -> st.SearchStrategy[Any]:  # noqa: C901, PLR0911 - one table
     """Values for one field of an event."""
     match kind:
         case msgspec.inspect.UnionType(types=types):
@@ -71,6 +71,12 @@ def _values(kind: Any) -> st.SearchStrategy[Any]:  # noqa: PLR0911 - one table
             return NUMBERS if high is None else st.floats(low or 0, high)
         case msgspec.inspect.EnumType(cls=cls):
             return st.sampled_from(list(cls))
+        case msgspec.inspect.StructType(cls=cls):
+            return _of(cls)
+        case msgspec.inspect.VarTupleType(item_type=item):
+            return st.lists(_values(item), max_size=3).map(tuple)
+        case msgspec.inspect.TupleType(item_types=items):
+            return st.tuples(*(_values(item) for item in items))
         case msgspec.inspect.DateTimeType():
             return TIMES
     return WORDS
