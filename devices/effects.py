@@ -7,9 +7,9 @@ An effect is about the device whose event was decided, unless it names another. 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from devices.events import Event, Method, PlateText
 
@@ -211,6 +211,25 @@ class ReadPlate(Effect, frozen=True, kw_only=True, tag="read_plate"):
     camera_plate: str = ""
 
 
+class SceneZone(Struct, frozen=True, kw_only=True):
+    """A part of a camera's view in which lasting change matters. `purpose`: build, fire_lane or parking; `polygon`: its
+    corners, x and y as fractions of the picture.
+    """
+
+    name: str
+    purpose: Literal["build", "fire_lane", "parking"]
+    polygon: Annotated[tuple[tuple[float, float], ...], Meta(min_length=3, max_length=32)]
+
+
+class WatchScene(Effect, frozen=True, kw_only=True, tag="watch_scene"):
+    """Does this camera still see what it should? Answered by `SceneJudged`; one at a time for each camera."""
+
+    evidence: str
+    captured_at: datetime
+    not_after: datetime
+    zones: tuple[SceneZone, ...] = ()
+
+
 # -- the record ---------------------------------------------
 
 
@@ -247,10 +266,12 @@ __all__ = [
     "Reboot",
     "RecordPoint",
     "Report",
+    "SceneZone",
     "SetLamp",
     "Speak",
     "SyncPersons",
     "SyncPlates",
     "SyncTime",
     "TakeSnapshot",
+    "WatchScene",
 ]

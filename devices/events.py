@@ -494,7 +494,28 @@ class CameraHealthChanged(Event, frozen=True, kw_only=True, tag="camera_health_c
 class FrameCaptured(Event, frozen=True, kw_only=True, tag="frame_captured"):
     """A camera sent one picture of its scene, on request or by its own clock."""
 
+    evidence: Name = ""
+
+
+class SceneCandidate(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that may be wrong with a camera's view, or new in a zone of it, for a person to judge. `condition`:
+    occluded, moved, defocused, frozen, too_dark, blown_out or changed; `since`: the first picture that showed it.
+    """
+
+    condition: Name
+    score: Fraction
+    since: Utc
+    zone: Name = ""
+    why: Name = ""
+
+
+class SceneJudged(Event, frozen=True, kw_only=True, tag="scene_judged"):
+    """The answer to a `WatchScene`: what holds now. `seen` False: the picture could not be looked at."""
+
     evidence: Name
+    captured_at: Utc
+    seen: bool = True
+    candidates: Annotated[tuple[SceneCandidate, ...], Meta(max_length=32)] = ()
 
 
 # -- light (TALQ Lamp Monitor and Electrical Meter functions) ---------------------------------------------
@@ -567,6 +588,6 @@ NAME_OF: dict[type[Event], str] = {event: name for name, event in EVENTS.items()
 """The wire name of every event type."""
 
 INTERNAL: frozenset[type[Event]] = frozenset(
-    {Ticked, CredentialChecked, FaceIdentified, PlateRead, PlateChecked},
+    {Ticked, CredentialChecked, FaceIdentified, PlateRead, PlateChecked, SceneJudged},
 )
 """Events only the gateway itself makes; a device that sends one is lying."""

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from devices.alerts import Alert
 from devices.commands import CommandRecord
-from devices.effects import IdentifyFace, ReadPlate
+from devices.effects import IdentifyFace, ReadPlate, WatchScene
 from devices.events import Event
 from devices.kinds.link import Link
 from devices.model import HttpCall, Outgoing
@@ -48,7 +48,7 @@ class Job(NamedTuple):
 
     id: str
     device: str
-    question: IdentifyFace | ReadPlate
+    question: IdentifyFace | ReadPlate | WatchScene
 
 
 class Sending(NamedTuple):
@@ -99,6 +99,7 @@ class Changes:
         "points",
         "policies",
         "quarantined",
+        "scenes",
         "sendings",
     )
 
@@ -119,6 +120,7 @@ class Changes:
         self.captures: dict[str, tuple[str, datetime, bytes]] = {}
         self.quarantined: list[Quarantined] = []
         self.points: list[Point] = []
+        self.scenes: dict[str, bytes] = {}  # what is remembered of a camera's view
         self.sendings: list[Sending] = []
 
     def merge(self, other: Changes) -> None:
@@ -139,6 +141,7 @@ class Changes:
         self.captures.update(other.captures)
         self.quarantined += other.quarantined
         self.points += other.points
+        self.scenes.update(other.scenes)
         self.sendings += other.sendings
 
     @property

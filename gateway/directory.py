@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from devices import registry
 from devices.events import DenyReason, Listing, Method
+from devices.kinds import scene
 from devices.model import Device
 from gateway.actions import NotFoundError
 from gateway.people import People, Photos
@@ -295,6 +296,10 @@ def _check_device(device: Device) -> None:
             raise InvalidError(f"there is no {what} {name!r}; there are {', '.join(sorted(known))}")
     if not device.address or _NO_ADDRESS.search(device.address):
         raise InvalidError("a device has an address in its protocol, without /, +, # and control characters")
+    try:
+        scene.zones(device)
+    except ValueError as error:
+        raise InvalidError(str(error)) from error
     try:
         ZoneInfo(device.zone)
     except (LookupError, ValueError, OSError) as error:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from devices.alerts import Condition
-from devices.effects import IdentifyFace, ReadPlate
+from devices.effects import IdentifyFace, ReadPlate, WatchScene
 from devices.errors import DecodeError
 from gateway import metrics
 from gateway.actions import (
@@ -45,8 +45,9 @@ from gateway.mqtt import Message, Mqtt
 from gateway.reader import FLOOD, Read, Reader
 from gateway.schedule import ClockWatch, Name
 from gateway.settings import Settings
-from gateway.sight import face_seen, plate_seen
+from gateway.sight import face_seen, plate_seen, scene_seen
 from vision.gallery import Gallery
+from vision.types import SceneSeen
 
 log = structlog.get_logger()
 
@@ -454,6 +455,10 @@ class Engine:
                 )
             case ReadPlate() as question:
                 event = plate_seen(question, answer.look, now)
+            case WatchScene() as question:
+                event = scene_seen(question, answer.look, now)
+                if isinstance(answer.look, SceneSeen):
+                    turn.scenes[device.id] = answer.look.memory
         self._hub.fact(
             event, device, bytes.fromhex(job.id)[:6] + b"look" + bytes.fromhex(job.id)[6:12], now, batch, turn
         )

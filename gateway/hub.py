@@ -31,6 +31,8 @@ from devices.effects import (
     RecordPoint,
     Report,
     SetLamp,
+    TakeSnapshot,
+    WatchScene,
 )
 from devices.errors import UnsupportedCommandError
 from devices.events import (
@@ -110,6 +112,8 @@ class Hub:
             MatchPlate: self._match_plate,
             IdentifyFace: self._ask_vision,
             ReadPlate: self._ask_vision,
+            WatchScene: self._ask_vision,
+            TakeSnapshot: self._command,
             RecordPoint: self._record_point,
             Report: self._report,
         }
@@ -361,7 +365,9 @@ class Hub:
                 return lane.id
         return ""
 
-    def _ask_vision(self, effect: IdentifyFace | ReadPlate, cause: Cause, _b: Changes, turn: Changes) -> list[Event]:
+    def _ask_vision(
+        self, effect: IdentifyFace | ReadPlate | WatchScene, cause: Cause, _b: Changes, turn: Changes
+    ) -> list[Event]:
         job = Job(cause.id.hex(), cause.device.id, effect)
         turn.jobs[job.id] = job
         return []

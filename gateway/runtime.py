@@ -98,7 +98,9 @@ class Gateway:
             reader=Reader(protocols, self.directory, limits=settings.limits, zone=settings.zone),
             hub=hub,
             journal=journal,
-            dispatch=Dispatch(mqtt=self._mqtt, pool=self.pool, evidence=self.evidence, inbox=self.inbox),
+            dispatch=Dispatch(
+                mqtt=self._mqtt, pool=self.pool, evidence=self.evidence, inbox=self.inbox, memory_of=journal.scene
+            ),
             evidence=self.evidence,
             directory=self.directory,
             gallery=self.gallery,

@@ -64,5 +64,9 @@ CREATE TABLE tokens(id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, name TEXT NO
   created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_SCENES = """
+CREATE TABLE scenes(device TEXT PRIMARY KEY, memory BLOB NOT NULL) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SCENES)
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
-from devices.effects import IdentifyFace, ReadPlate
+from devices.effects import IdentifyFace, ReadPlate, WatchScene
 from devices.events import (
     DenyReason,
     FaceIdentified,
@@ -14,12 +14,14 @@ from devices.events import (
     PlateRead,
     PlateRepair,
     PlateText,
+    SceneCandidate,
+    SceneJudged,
 )
 from devices.model import Device
 from gateway.directory import Directory
 from gateway.settings import Faces
 from vision.gallery import Gallery
-from vision.types import FaceFound, Identified, Look, PlateFound, PlateReading, PlateUnsure, Unsure, outcome
+from vision.types import FaceFound, Identified, Look, PlateFound, PlateReading, PlateUnsure, SceneSeen, Unsure, outcome
 
 LONGEST_PLATE = 16
 """Characters of `devices.events.Plate`."""
@@ -94,4 +96,25 @@ def _text(found: PlateReading, *, sure: bool) -> PlateText:
         sure=sure,
         grammar=found.grammar,
         repairs=tuple(PlateRepair(r.at, r.was, r.now, r.why[:128]) for r in found.repairs[:LONGEST_PLATE]),
+    )
+
+
+def scene_seen(question: WatchScene, look: Look, now: datetime) -> SceneJudged:
+    """The answer to a `WatchScene`."""
+    findings = look.findings if isinstance(look, SceneSeen) else ()
+    return SceneJudged(
+        at=now,
+        evidence=question.evidence,
+        captured_at=question.captured_at,
+        seen=isinstance(look, SceneSeen),
+        candidates=tuple(
+            SceneCandidate(
+                condition=one.condition,
+                score=one.score,
+                since=datetime.fromtimestamp(one.since, UTC),
+                zone=one.zone,
+                why=one.why[:128],
+            )
+            for one in findings[:32]
+        ),
     )

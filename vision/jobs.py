@@ -45,21 +45,24 @@ class Ticket:
 
 
 class Queue:
-    """A bounded queue, faces before plates, no plate passed over more than `PLATE_EVERY - 1` times in a row."""
+    """A bounded queue, faces before plates, no plate passed over more than `PLATE_EVERY - 1` times in a row; scenes
+    when nobody waits at a gate or a barrier: they come again.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._changed = threading.Condition()
         self._faces: deque[Ticket] = deque()
         self._plates: deque[Ticket] = deque()
+        self._scenes: deque[Ticket] = deque()
         self._passed_over = 0
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._faces) + len(self._plates)
+        return len(self._faces) + len(self._plates) + len(self._scenes)
 
     def _lane(self, ticket: Ticket) -> deque[Ticket]:
-        return self._plates if ticket.job.kind == "plate" else self._faces
+        return {"plate": self._plates, "scene": self._scenes}.get(ticket.job.kind, self._faces)
 
     def put(self, ticket: Ticket) -> bool:
         """False when the queue is full or closed."""
@@ -90,6 +93,8 @@ class Queue:
         if self._plates and (not self._faces or self._passed_over >= PLATE_EVERY - 1):
             self._passed_over = 0
             return self._plates.popleft()
+        if not self._faces:
+            return self._scenes.popleft()
         self._passed_over += 1 if self._plates else 0
         return self._faces.popleft()
 
@@ -104,9 +109,10 @@ class Queue:
         """Refuse new jobs, wake everybody who waits, and hand over what was left."""
         with self._changed:
             self._closed = True
-            left = [*self._faces, *self._plates]
-            self._faces.clear()
-            self._plates.clear()
+            lanes = (self._faces, self._plates, self._scenes)
+            left = [ticket for lane in lanes for ticket in lane]
+            for lane in lanes:
+                lane.clear()
             self._changed.notify_all()
             return left
 

@@ -86,7 +86,7 @@ class Shell:
             reader=Reader(protocols, self.directory, limits=limits, zone="Asia/Shanghai"),
             hub=self.hub,
             journal=self.journal,
-            dispatch=Dispatch(mqtt=wire, pool=None, evidence=evidence, inbox=self.inbox),
+            dispatch=Dispatch(mqtt=wire, pool=None, evidence=evidence, inbox=self.inbox, memory_of=self.journal.scene),
             evidence=evidence,
             directory=self.directory,
             gallery=self.gallery,
