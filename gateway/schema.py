@@ -64,5 +64,22 @@ CREATE TABLE tokens(id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, name TEXT NO
   created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_LEDGER = """
+CREATE TABLE ledger(seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL,
+  hash BLOB NOT NULL);
+CREATE INDEX ledger_estate ON ledger(seq) WHERE kind='estate';
+CREATE TABLE ledger_seals(seq INTEGER NOT NULL, hash BLOB NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL,
+  signature BLOB NOT NULL, PRIMARY KEY(seq, kind, at)) WITHOUT ROWID;
+CREATE TABLE pseudonym_keys(community TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
+
+ALTER TABLE subscriptions ADD COLUMN places TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE subscriptions ADD COLUMN contract TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE subscriptions ADD COLUMN old_secret BLOB;
+ALTER TABLE subscriptions ADD COLUMN old_until INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE evidence_links(hash BLOB PRIMARY KEY, subscription TEXT NOT NULL, alert TEXT NOT NULL,
+  evidence TEXT NOT NULL, expires INTEGER NOT NULL, uses INTEGER NOT NULL, max_uses INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX evidence_links_expires ON evidence_links(expires);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _LEDGER)
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""

@@ -55,13 +55,16 @@ class Faces(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Retention(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long things are kept, in days. `alerts_days`: closed alerts with their history, and finished commands."""
+    """How long things are kept, in days. `alerts_days`: closed alerts with their history, and finished commands.
+    `ledger_days`: the ledger, from which the quarterly reports are made.
+    """
 
     events_days: Annotated[float, Meta(gt=0)] = 90
     alerts_days: Annotated[float, Meta(gt=0)] = 365
     evidence_days: Annotated[float, Meta(gt=0)] = 30
     points_days: Annotated[float, Meta(gt=0)] = 30
     quarantine_days: Annotated[float, Meta(gt=0)] = 14
+    ledger_days: Annotated[float, Meta(gt=0)] = 3 * 365
 
 
 class Influx(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -104,12 +107,15 @@ class Webhooks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All settings. `community` is the default community of devices that name none."""
+    """All settings. `community` is the default community of devices that name none. `companies`: the communities that
+    each property company looks after; the reports name a community that none does by itself.
+    """
 
     data_dir: str = "var"
     community: str = "community-1"
     zone: str = "Asia/Shanghai"
     log_level: str = "INFO"
+    companies: dict[str, tuple[str, ...]] = {}
     mqtt: Mqtt = field(default_factory=Mqtt)
     http: Http = field(default_factory=Http)
     faces: Faces = field(default_factory=Faces)

@@ -85,7 +85,13 @@ class Estate:
         self.listeners: list[Callable[[], None]] = []
         self.problems: list[str] = []
         self.courier = Courier(self.store, self.vault, self.settings)
-        self.journal = Journal(self.store, self.vault, retention=self.settings.retention, limits=self.settings.limits)
+        self.journal = Journal(
+            self.store,
+            self.vault,
+            retention=self.settings.retention,
+            limits=self.settings.limits,
+            community_of=self.directory.community_of,
+        )
         self.alerts = AlertBook(self.journal.open_alerts(), self.journal.alert, self.journal.open_alert)
         self.hub = Hub(
             kinds=registry.kinds(),
