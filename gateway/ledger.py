@@ -6,6 +6,7 @@ every `SEAL_ROWS` rows or `SEAL_EVERY`, and at stop: what was cut off or rewritt
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -50,8 +51,9 @@ def genuine(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
 
 
 def rows(db: sqlite3.Connection) -> Iterator[Row]:
-    """Every row that is kept, in order."""
-    return (Row(*row) for row in db.execute("SELECT seq, at, kind, body, hash FROM ledger ORDER BY seq"))
+    """Every row that is kept, in order. Whatever somebody put there is read as the types it should have."""
+    columns = "seq, CAST(at AS INTEGER), CAST(kind AS TEXT), CAST(body AS BLOB), CAST(hash AS BLOB)"
+    return (Row(*row) for row in db.execute(f"SELECT {columns} FROM ledger ORDER BY seq"))  # noqa: S608 - ours
 
 
 def seals(db: sqlite3.Connection) -> list[Seal]:
@@ -142,3 +144,18 @@ class Ledger:
         self._sign(*cut, "anchor", now)
         self._db.execute("DELETE FROM ledger_seals WHERE seq < ? OR (seq = ? AND kind='checkpoint')", (cut[0], cut[0]))
         return self._db.execute("DELETE FROM ledger WHERE seq <= ?", (cut[0],)).rowcount
+
+
+def exported(db: sqlite3.Connection, key: Ed25519PublicKey) -> Iterator[str]:
+    """The ledger as JSON lines for somebody else to check: the public key, the rows, the seals. One snapshot."""
+    db.execute("BEGIN")
+    try:
+        yield json.dumps({"public_key": key.public_bytes_raw().hex()}) + "\n"
+        for row in rows(db):
+            said = row._asdict() | {"body": row.body.decode(errors="backslashreplace"), "hash": row.hash.hex()}
+            yield json.dumps(said, ensure_ascii=False) + "\n"
+        for seal in seals(db):
+            said = {"seal": seal.kind, "seq": seal.seq, "at": seal.at, "hash": seal.hash.hex()}
+            yield json.dumps(said | {"signature": seal.signature.hex()}) + "\n"
+    finally:
+        db.execute("ROLLBACK")
