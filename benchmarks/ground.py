@@ -97,6 +97,7 @@ def settings_file(folder: Path, port: int, **sections: dict[str, object]) -> Pat
         "mqtt": {"url": f"mqtt://127.0.0.1:{port}"},
         "http": {"port": 0},
         "faces": {"workers": 0},
+        "webhooks": {"allow": ["127.0.0.0/8"]},
         "limits": {"device_rate": 1e9, "device_burst": 1e9},
     }
     for name, values in sections.items():

@@ -29,7 +29,8 @@ _SHARES = {
 _STYLE = """
 body{font:15px/1.5 "Noto Sans CJK SC","PingFang SC","Microsoft YaHei",sans-serif;color:#1c2733}
 body{margin:2rem auto;max-width:60rem}table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}
-th,td{border-bottom:1px solid #cfd8e0;padding:.3rem .5rem;text-align:right}th:first-child,td:first-child{text-align:left}section{break-inside:avoid-page}
+th,td{border-bottom:1px solid #cfd8e0;padding:.3rem .5rem;text-align:right}
+th:first-child,td:first-child{text-align:left}section{break-inside:avoid-page}
 @page{size:A4;margin:14mm}@media print{body{margin:0;max-width:none;font-size:11px}section{break-before:page}
 section:first-of-type{break-before:avoid}.plot{break-inside:avoid}.modebar{display:none}}
 """

@@ -73,12 +73,8 @@ CREATE TABLE ledger_seals(seq INTEGER NOT NULL, hash BLOB NOT NULL, at INTEGER N
 CREATE TABLE pseudonym_keys(community TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
 
 ALTER TABLE subscriptions ADD COLUMN places TEXT NOT NULL DEFAULT '[]';
-ALTER TABLE subscriptions ADD COLUMN contract TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE subscriptions ADD COLUMN old_secret BLOB;
 ALTER TABLE subscriptions ADD COLUMN old_until INTEGER NOT NULL DEFAULT 0;
-CREATE TABLE evidence_links(hash BLOB PRIMARY KEY, subscription TEXT NOT NULL, alert TEXT NOT NULL,
-  evidence TEXT NOT NULL, expires INTEGER NOT NULL, uses INTEGER NOT NULL, max_uses INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX evidence_links_expires ON evidence_links(expires);
 """
 
 MIGRATIONS: tuple[str, ...] = (_FIRST, _LEDGER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import tomllib
 from pathlib import Path
@@ -99,9 +100,11 @@ class Policies(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Webhooks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where alerts may be delivered. `allow_private`: also to private address ranges (a backend on the LAN)."""
+    """Where alerts may be delivered: to public addresses, and to loopback or private ones only in the networks of
+    `allow` (["192.168.1.0/24"] for a backend on the LAN).
+    """
 
-    allow_private: bool = True
+    allow: tuple[str, ...] = ()
     timeout_s: Annotated[float, Meta(gt=0, le=60)] = 10
     retry_days: Annotated[float, Meta(gt=0)] = 3
 
@@ -162,6 +165,11 @@ def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> S
         raise SettingsError(f"{file}: {error}") from error
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise SettingsError(f"{file}: zone: {settings.zone!r} is not an IANA time zone") from error
+    for network in settings.webhooks.allow:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise SettingsError(f"{file}: webhooks.allow: {error}; write a network as 192.168.1.0/24") from error
     if settings.mqtt.sync not in ("always", "interval"):
         raise SettingsError(f'{file}: mqtt.sync is "always" or "interval", not {settings.mqtt.sync!r}')
     return settings
