@@ -18,6 +18,8 @@ OURS = {
     "run": "api.commands.run:run",
     "token": "api.commands.token:app",
     "decode": "api.commands.decode:decode",
+    "ledger": "api.commands.ledger:app",
+    "report": "api.commands.report:app",
 }
 
 

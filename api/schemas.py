@@ -389,6 +389,9 @@ class SubscriptionBody(Shape):
     types: Annotated[list[str], Field(max_length=100)] = Field(default=[], description="Alert types; empty: all.")
     max_severity: int = Field(default=3, ge=1, le=3, description="1: P1 only; 3: everything.")
     communities: Annotated[list[str], Field(max_length=1000)] = Field(default=[], description="Empty: all.")
+    places: Annotated[list[str], Field(max_length=1000)] = Field(
+        default=[], description="Grids, buildings; empty: all."
+    )
     from_start: bool = Field(default=False, description="Deliver what is stored already, too.")
 
 
@@ -398,6 +401,7 @@ class SubscriptionView(Shape):
     types: list[str]
     max_severity: int
     communities: list[str]
+    places: list[str]
     cursor: int = Field(description="The last change it is done with.")
     created_at: Utc
     disabled: str = Field(description="Why nothing is delivered any more; empty: it is.")
@@ -405,6 +409,17 @@ class SubscriptionView(Shape):
 
 class SubscriptionCreated(SubscriptionView):
     secret: str = Field(description="Shown this once: whsec_...", examples=["whsec_..."])
+
+
+class Rotation(Shape):
+    """How long the secret before stays good beside the new one."""
+
+    overlap_hours: float = Field(default=24, ge=0.1, le=24 * 14)
+
+
+class Rotated(Shape):
+    secret: str = Field(description="Shown this once: whsec_...", examples=["whsec_..."])
+    old_until: Utc = Field(description="Until then every delivery carries two signatures, one with each secret.")
 
 
 class SubscriptionList(Shape):

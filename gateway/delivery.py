@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
 import urllib3
 
-from gateway.webhooks import BlockedError, Target, resolve_allowed
+from gateway.webhooks import BlockedError, Network, Target, resolve_allowed
 
 ANSWER_AT_MOST = 64 * 1024
 """So much of an answer is read to keep its connection; a longer one costs the receiver the connection."""
@@ -37,9 +38,9 @@ class Outcome(NamedTuple):
 class Endpoint:
     """One receiver. Safe to use from several threads. `now` in `post`: seconds of a clock that only goes forward."""
 
-    def __init__(self, url: str, *, allow_private: bool, timeout_s: float, connections: int) -> None:
+    def __init__(self, url: str, *, allow: Sequence[Network], timeout_s: float, connections: int) -> None:
         self._url = url
-        self._allow_private = allow_private
+        self._allow = tuple(allow)
         self._timeout = urllib3.Timeout(connect=timeout_s, read=timeout_s)
         self._connections = connections
         self._lock = threading.Lock()
@@ -83,7 +84,7 @@ class Endpoint:
     def _connected(self, now: float) -> tuple[urllib3.HTTPConnectionPool, Target]:
         with self._lock:
             if self._target is None or self._pool is None or now - self._checked_at > TRUST_S:
-                target = resolve_allowed(self._url, self._allow_private)
+                target = resolve_allowed(self._url, self._allow)
                 if self._pool is None or self._pool.host.strip("[]") != target.ip:
                     self._pool = self._new_pool(target)
                 self._target, self._checked_at = target, now

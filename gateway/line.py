@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from devices.alerts import Alert
 from gateway.delivery import Endpoint, Kind, Outcome
 from gateway.lanes import Lanes, Parcel
 from gateway.metrics import DELIVERIES
+from gateway.pseudonyms import Pseudonyms
 from gateway.settings import Settings
 from gateway.store import Store, us
 from gateway.subscriptions import Letter, Subscription, Subscriptions
@@ -36,6 +38,8 @@ HELD_AT_MOST = 20_000
 READ_ROWS = 256
 SAVE_EVERY_S = 0.25
 """The cursor is written at most this often: what is lost with it is only delivered again, under the same id."""
+SECRETS_EVERY_S = 10.0
+"""A rotated secret is used at the latest this long after; the old one is good for much longer."""
 REFUSALS_AT_MOST = 5
 TROUBLE_AFTER_S = 60.0
 STORE_AGAIN_S = 1.0
@@ -61,14 +65,15 @@ class Line:
         self._tables = tables
         self._settings = settings
         self._backoff = backoff
-        self._pseudonym: Callable[[str], str] = lambda value: vault.digest(f"subject:{value}").hex()[:32]
-        self._secret = tables.secret(subscription.id)
+        self._pseudonyms = Pseudonyms(vault)
         self._endpoint = Endpoint(
             subscription.url,
-            allow_private=settings.webhooks.allow_private,
+            allow=[ip_network(network) for network in settings.webhooks.allow],
             timeout_s=settings.webhooks.timeout_s,
             connections=IN_FLIGHT,
         )
+        self._secrets: list[bytes] = []
+        self._secrets_until = 0.0
         self._lanes = Lanes(subscription.cursor)
         self._given_up = tables.given_up(subscription.id, subscription.cursor)
         self._replaying: set[int] = set()
@@ -138,7 +143,10 @@ class Line:
         return urlsplit(self._subscription.url).hostname or self._subscription.id
 
     def _load(self) -> None:
-        """Take new changes out of the database, no more than can be worked on."""
+        """Take new changes out of the database, no more than can be worked on, and the secrets as they now are."""
+        if time.monotonic() >= self._secrets_until:
+            self._secrets = self._tables.secrets(self._subscription.id, us(datetime.now(UTC)))
+            self._secrets_until = time.monotonic() + SECRETS_EVERY_S
         if not self._look or self._lanes.waiting >= WAITING_AT_MOST or self._lanes.held >= HELD_AT_MOST:
             return
         self._look = False  # before reading: what is written from here on sets it again
@@ -170,7 +178,12 @@ class Line:
 
     def _parcel(self, change: sqlite3.Row, alert: Alert, row: int) -> Parcel:
         source = f"/linli/{self._settings.community}"
-        said: dict[str, Any] = cloud_event(dict(change), alert, source=source, pseudonym=self._pseudonym)
+        said: dict[str, Any] = cloud_event(
+            dict(change),
+            alert,
+            source=source,
+            pseudonym=lambda value: self._pseudonyms.of(self._store.reader, alert.community, value),
+        )
         body = json.dumps(said, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         return Parcel(seq=change["seq"], alert=alert.id, body=body, row=row)
 
@@ -192,7 +205,7 @@ class Line:
         return 1 if self._failures else IN_FLIGHT
 
     def _post(self, parcel: Parcel) -> Outcome:
-        headers = sign(self._secret, f"{self._subscription.id}.{parcel.seq}", int(time.time()), parcel.body)
+        headers = sign(self._secrets, f"{self._subscription.id}.{parcel.seq}", int(time.time()), parcel.body)
         return self._endpoint.post(parcel.body, headers, time.monotonic())
 
     def _pause(self) -> float | None:

@@ -91,7 +91,14 @@ class Gateway:
     def _build_engine(self) -> tuple[Engine, Hub]:
         settings = self.settings
         kinds, protocols = registry.kinds(), registry.protocols()
-        journal = Journal(self.store, self.vault, retention=settings.retention, limits=settings.limits)
+        journal = Journal(
+            self.store,
+            self.vault,
+            retention=settings.retention,
+            limits=settings.limits,
+            community_of=self.directory.community_of,
+        )
+        journal.begin_ledger(datetime.now(UTC), zone=settings.zone, companies=settings.companies)
         hub = restored_hub(kinds, protocols, self.directory, settings, journal, datetime.now(UTC))
         engine = Engine(
             settings=settings,

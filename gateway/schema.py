@@ -75,5 +75,18 @@ CREATE INDEX alerts_type ON alerts(type, raised_at, id);
 CREATE INDEX alerts_severity ON alerts(severity, raised_at, id);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF)
+_LEDGER = """
+CREATE TABLE ledger(seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL,
+  hash BLOB NOT NULL);
+CREATE INDEX ledger_estate ON ledger(seq) WHERE kind='estate';
+CREATE TABLE ledger_seals(seq INTEGER NOT NULL, hash BLOB NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL,
+  signature BLOB NOT NULL, PRIMARY KEY(seq, kind, at)) WITHOUT ROWID;
+CREATE TABLE pseudonym_keys(community TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
+
+ALTER TABLE subscriptions ADD COLUMN places TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE subscriptions ADD COLUMN old_secret BLOB;
+ALTER TABLE subscriptions ADD COLUMN old_until INTEGER NOT NULL DEFAULT 0;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF, _LEDGER)
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""

@@ -6,7 +6,7 @@ import base64
 import json
 import secrets
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,12 +38,12 @@ def add_subscription(
     """Deliver alerts to a backend from now on (or from the start). The secret is shown this once."""
     _check(body)
     subscription = f"sub_{secrets.token_hex(8)}"
-    secret = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+    secret = _new_secret()
     sealed = gateway.vault.seal(secret.encode(), f"subscription:{subscription}")
     with gateway.store.write() as db:
         db.execute(
-            "INSERT INTO subscriptions(id, url, secret, types, max_severity, communities, cursor, created_at, disabled)"
-            " VALUES(?, ?, ?, ?, ?, ?, ?, ?, '')",
+            "INSERT INTO subscriptions(id, url, secret, types, max_severity, communities, places, cursor,"
+            " created_at, disabled) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, '')",
             (
                 subscription,
                 body.url,
@@ -51,12 +51,30 @@ def add_subscription(
                 json.dumps(body.types),
                 body.max_severity,
                 json.dumps(body.communities, ensure_ascii=False),
+                json.dumps(body.places, ensure_ascii=False),
                 0 if body.from_start else newest(gateway),
                 us(datetime.now(UTC)),
             ),
         )
     gateway.courier.wake()
     return schemas.SubscriptionCreated(**_fields(_row(subscription, gateway)), secret=secret)
+
+
+@router.post("/{subscription}/secret")
+def rotate_secret(
+    subscription: str, body: schemas.Rotation, gateway: TheGateway, _: SubscriptionsWrite
+) -> schemas.Rotated:
+    """Sign with a new secret, shown this once; and with the one before, too, until the overlap ends."""
+    row, secret = _row(subscription, gateway), _new_secret()
+    until = datetime.now(UTC) + timedelta(hours=body.overlap_hours)
+    sealed = gateway.vault.seal(secret.encode(), f"subscription:{subscription}")
+    with gateway.store.write() as db:
+        db.execute(
+            "UPDATE subscriptions SET old_secret = secret, old_until = ?, secret = ? WHERE id = ?",
+            (us(until), sealed, row["id"]),
+        )
+    gateway.courier.wake()
+    return schemas.Rotated(secret=secret, old_until=until)
 
 
 @router.delete("/{subscription}", status_code=status.HTTP_204_NO_CONTENT)
@@ -97,6 +115,10 @@ def replay_dead_letters(subscription: str, gateway: TheGateway, _: Subscriptions
     return schemas.Replayed(replayed=gateway.courier.replay(subscription))
 
 
+def _new_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+
+
 def _check(body: schemas.SubscriptionBody) -> None:
     try:
         parts = urlsplit(body.url)
@@ -122,5 +144,6 @@ def _fields(row: sqlite3.Row) -> dict[str, Any]:
     return {name: row[name] for name in ("id", "url", "max_severity", "cursor", "disabled")} | {
         "types": json.loads(row["types"]),
         "communities": json.loads(row["communities"]),
+        "places": json.loads(row["places"]),
         "created_at": when(row["created_at"]),
     }

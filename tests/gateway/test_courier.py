@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ class Estate:
         types, most = more.get("types", []), more.get("max_severity", 3)
         with self.store.write() as db:
             db.execute(
-                "INSERT INTO subscriptions VALUES (?,?,?,?,?,?,0,?,'')",
+                "INSERT INTO subscriptions(id, url, secret, types, max_severity, communities, cursor, created_at,"
+                " disabled) VALUES (?,?,?,?,?,?,0,?,'')",
                 (
                     name,
                     url,
@@ -72,7 +74,7 @@ class Estate:
             )
 
     def courier(self, *, backoff: Callable[[int], float] = lambda _: 0.0, **limits: Any) -> Courier:
-        settings = Settings(webhooks=Webhooks(timeout_s=5, **limits))
+        settings = Settings(webhooks=Webhooks(**{"timeout_s": 5, "allow": ("127.0.0.0/8",)} | limits))
         courier = Courier(self.store, VAULT, settings, backoff=backoff)
         self.couriers.append(courier)
         courier.start()
@@ -159,8 +161,8 @@ def test_a_receiver_that_fails_gets_it_again_under_the_same_id(estate: Estate, r
 )
 def test_what_the_receiver_says_about_retrying_is_understood(receiver: Receiver, said: str, seconds: float) -> None:
     receiver.answer = lambda *_: (429, {"Retry-After": said})
-    endpoint = Endpoint(receiver.url, allow_private=True, timeout_s=5, connections=1)
-    headers = sign(secret_bytes(SECRET), "sub_1.1", int(time.time()), b"{}")
+    endpoint = Endpoint(receiver.url, allow=[ip_network("127.0.0.0/8")], timeout_s=5, connections=1)
+    headers = sign([secret_bytes(SECRET)], "sub_1.1", int(time.time()), b"{}")
     assert endpoint.post(b"{}", headers, 0.0) == (Kind.UNAVAILABLE, "HTTP 429", seconds)
     endpoint.close()
 
@@ -311,7 +313,7 @@ def test_a_private_address_is_not_called_where_that_is_not_allowed(estate: Estat
         tried.set()
         return 60.0
 
-    courier = estate.courier(backoff=backoff, allow_private=False)
+    courier = estate.courier(backoff=backoff, allow=())
     assert tried.wait(30)
     courier.stop()
     assert receiver.posts == []
