@@ -50,8 +50,13 @@ class Courier:
         """Begin where the cursors stand."""
         self._thread.start()
 
+    def tell(self) -> None:
+        """There are new changes. Never blocks."""
+        for line in list(self._lines.values()):
+            line.wake()
+
     def wake(self) -> None:
-        """There are new changes, or other subscriptions. Never blocks."""
+        """There are other subscriptions, or dead letters to replay. Never blocks."""
         self._awake.set()
 
     def stop(self) -> None:

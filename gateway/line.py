@@ -5,7 +5,6 @@ What happened to a parcel comes back through the line's queue, so only the line'
 
 from __future__ import annotations
 
-import json
 import queue
 import sqlite3
 import threading
@@ -184,8 +183,7 @@ class Line:
             source=source,
             pseudonym=lambda value: self._pseudonyms.of(self._store.reader, alert.community, value),
         )
-        body = json.dumps(said, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-        return Parcel(seq=change["seq"], alert=alert.id, body=body, row=row)
+        return Parcel(seq=change["seq"], alert=alert.id, body=msgspec.json.encode(said), row=row)
 
     def _send(self) -> None:
         """Put parcels on their way: several at a time, or a single one to see whether the receiver is back."""

@@ -84,7 +84,7 @@ class Gateway:
         self.courier = Courier(self.store, self.vault, settings)
         self.telemetry = Telemetry(self.store, settings)
         self.listeners = self.engine.listeners
-        self.listeners.append(self.courier.wake)
+        self.listeners.append(self.courier.tell)
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep_evidence, name="evidence-keeper", daemon=True)
 
