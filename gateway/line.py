@@ -58,7 +58,9 @@ class Line:
         vault: Vault,
         settings: Settings,
         backoff: Callable[[int], float],
+        clock: Callable[[], float],
     ) -> None:
+        self._clock = clock
         self._subscription = subscription
         self._store = store
         self._tables = tables
@@ -143,9 +145,9 @@ class Line:
 
     def _load(self) -> None:
         """Take new changes out of the database, no more than can be worked on, and the secrets as they now are."""
-        if time.monotonic() >= self._secrets_until:
+        if self._clock() >= self._secrets_until:
             self._secrets = self._tables.secrets(self._subscription.id, us(datetime.now(UTC)))
-            self._secrets_until = time.monotonic() + SECRETS_EVERY_S
+            self._secrets_until = self._clock() + SECRETS_EVERY_S
         if not self._look or self._lanes.waiting >= WAITING_AT_MOST or self._lanes.held >= HELD_AT_MOST:
             return
         self._look = False  # before reading: what is written from here on sets it again
@@ -187,7 +189,7 @@ class Line:
 
     def _send(self) -> None:
         """Put parcels on their way: several at a time, or a single one to see whether the receiver is back."""
-        now = time.monotonic()
+        now = self._clock()
         while self._flying < self._may_fly and now >= self._paused_until:
             parcel = self._lanes.take(now)
             if parcel is None:
@@ -204,11 +206,11 @@ class Line:
 
     def _post(self, parcel: Parcel) -> Outcome:
         headers = sign(self._secrets, f"{self._subscription.id}.{parcel.seq}", int(time.time()), parcel.body)
-        return self._endpoint.post(parcel.body, headers, time.monotonic())
+        return self._endpoint.post(parcel.body, headers, self._clock())
 
     def _pause(self) -> float | None:
         """Seconds until there is something to do without any mail; None: never."""
-        now = time.monotonic()
+        now = self._clock()
         moments = []
         if self._look and self._lanes.waiting < WAITING_AT_MOST and self._lanes.held < HELD_AT_MOST:
             return 0.0
@@ -235,7 +237,7 @@ class Line:
 
     def _judge(self, parcel: Parcel, launched: int, outcome: Outcome) -> None:
         DELIVERIES.labels(outcome.kind.value).inc()
-        now = time.monotonic()
+        now = self._clock()
         if outcome.kind is Kind.UNAVAILABLE:
             self._unavailable(parcel, launched, outcome, now)
             return
@@ -275,7 +277,7 @@ class Line:
 
     def _save(self, *, force: bool) -> None:
         """Write how far we are, in one transaction, not too often."""
-        now = time.monotonic()
+        now = self._clock()
         if self._gone:
             self._tables.disable(self._subscription.id, self._gone)
             _log.warning("subscription_disabled", subscription=self._subscription.id, reason=self._gone)
