@@ -392,6 +392,16 @@ class SubscriptionBody(Shape):
     places: Annotated[list[str], Field(max_length=1000)] = Field(
         default=[], description="Grids, buildings; empty: all."
     )
+    clear_text: bool = Field(
+        default=False,
+        description="The contract allows people and plates themselves instead of pseudonyms; needs people:read.",
+    )
+    evidence_hours: float = Field(
+        default=0,
+        ge=0,
+        le=168,
+        description="The contract allows pictures, by links good for so long; 0: none. Needs evidence:read.",
+    )
     from_start: bool = Field(default=False, description="Deliver what is stored already, too.")
 
 
@@ -402,6 +412,8 @@ class SubscriptionView(Shape):
     max_severity: int
     communities: list[str]
     places: list[str]
+    clear_text: bool
+    evidence_hours: float
     cursor: int = Field(description="The last change it is done with.")
     created_at: Utc
     disabled: str = Field(description="Why nothing is delivered any more; empty: it is.")

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ import structlog
 
 from devices.alerts import Alert
 from gateway.delivery import Endpoint, Kind, Outcome
+from gateway.evidencelinks import new_link
 from gateway.lanes import Lanes, Parcel
 from gateway.metrics import DELIVERIES
 from gateway.pseudonyms import Pseudonyms
@@ -66,6 +67,7 @@ class Line:
         self._tables = tables
         self._settings = settings
         self._backoff = backoff
+        self._vault = vault
         self._pseudonyms = Pseudonyms(vault)
         self._endpoint = Endpoint(
             subscription.url,
@@ -183,9 +185,22 @@ class Line:
             dict(change),
             alert,
             source=source,
-            pseudonym=lambda value: self._pseudonyms.of(self._store.reader, alert.community, value),
+            pseudonym=lambda value: self._shown(value, alert),
+            evidence=self._link(alert),
         )
         return Parcel(seq=change["seq"], alert=alert.id, body=msgspec.json.encode(said), row=row)
+
+    def _shown(self, subject: str, alert: Alert) -> str:
+        if self._subscription.clear_text:
+            return subject
+        return self._pseudonyms.of(self._store.reader, alert.community, subject)
+
+    def _link(self, alert: Alert) -> str | None:
+        if not alert.evidence or not self._subscription.evidence_hours:
+            return None
+        until = datetime.now(UTC) + timedelta(hours=self._subscription.evidence_hours)
+        token = new_link(self._vault, subscription=self._subscription.id, key=alert.evidence, until=until)
+        return f"/v1/evidence-links/{token}"
 
     def _send(self) -> None:
         """Put parcels on their way: several at a time, or a single one to see whether the receiver is back."""

@@ -86,6 +86,10 @@ CREATE TABLE pseudonym_keys(community TEXT PRIMARY KEY, key BLOB NOT NULL) WITHO
 ALTER TABLE subscriptions ADD COLUMN places TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE subscriptions ADD COLUMN old_secret BLOB;
 ALTER TABLE subscriptions ADD COLUMN old_until INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE subscriptions ADD COLUMN clear_text INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE subscriptions ADD COLUMN evidence_hours REAL NOT NULL DEFAULT 0;
+CREATE TABLE evidence_looks(link BLOB PRIMARY KEY, subscription TEXT NOT NULL, until INTEGER NOT NULL,
+  looks INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF, _LEDGER)

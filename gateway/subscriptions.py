@@ -16,8 +16,9 @@ from gateway.webhooks import secret_bytes
 
 class Subscription(Struct, frozen=True, kw_only=True):
     """One receiver. Empty `types`, `communities` or `places` (ids of grids and buildings): all. `cursor`: the last
-    `alert_changes.seq` it is done with.
-    `disabled`: why nothing is delivered any more, "" while it is.
+    `alert_changes.seq` it is done with. `disabled`: why nothing is delivered any more, "" while it is. What a contract
+    with it may allow: `clear_text` (people and plates themselves instead of pseudonyms), `evidence_hours` (links to
+    pictures, good for so long; 0: none).
     """
 
     id: str
@@ -26,6 +27,8 @@ class Subscription(Struct, frozen=True, kw_only=True):
     max_severity: int = 3
     communities: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
+    clear_text: bool = False
+    evidence_hours: float = 0.0
     cursor: int = 0
     disabled: str = ""
 
@@ -135,6 +138,8 @@ def _subscription(row: sqlite3.Row) -> Subscription:
         max_severity=row["max_severity"],
         communities=tuple(json.loads(row["communities"])),
         places=tuple(json.loads(row["places"])),
+        clear_text=bool(row["clear_text"]),
+        evidence_hours=row["evidence_hours"],
         cursor=row["cursor"],
         disabled=row["disabled"],
     )

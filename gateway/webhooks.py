@@ -41,11 +41,14 @@ Pseudonym = Callable[[str], str]
 # -- what is said -----------------------------------------------------------------------------------------------------
 
 
-def cloud_event(change: Mapping[str, Any], alert: Alert, *, source: str, pseudonym: Pseudonym) -> dict[str, Any]:
+def cloud_event(
+    change: Mapping[str, Any], alert: Alert, *, source: str, pseudonym: Pseudonym, evidence: str | None = None
+) -> dict[str, Any]:
     """One row of `alert_changes` and the alert as it then stood, as a CloudEvent ready for JSON.
 
     It says nothing personal: no name, plate, picture or vector; of a person's reasons and names nothing; `subject` of
-    the alert is a pseudonym; `detail` keeps numbers, booleans and short codes. Times are RFC 3339, UTC.
+    the alert is what `pseudonym` makes of it; `detail` keeps numbers, booleans and short codes. Times are RFC 3339,
+    UTC. `evidence`: where the receiver finds the picture, if not where everybody does.
     """
     return {
         "specversion": "1.0",
@@ -57,11 +60,11 @@ def cloud_event(change: Mapping[str, Any], alert: Alert, *, source: str, pseudon
         "datacontenttype": "application/json",
         "sequence": str(change["seq"]),
         "sequencetype": "Integer",
-        "data": _data(change, alert, pseudonym),
+        "data": _data(change, alert, pseudonym, evidence),
     }
 
 
-def _data(change: Mapping[str, Any], alert: Alert, pseudonym: Pseudonym) -> dict[str, Any]:
+def _data(change: Mapping[str, Any], alert: Alert, pseudonym: Pseudonym, evidence: str | None) -> dict[str, Any]:
     kind = ALERT_TYPES[alert.type]
     # An instance may be a registry id, or whatever a plug-in put there.
     plain = not alert.subject and _said(alert.instance)
@@ -92,7 +95,7 @@ def _data(change: Mapping[str, Any], alert: Alert, pseudonym: Pseudonym) -> dict
         "cleared_at": _time(alert.cleared_at),
         "six_zero": kind.six_zero,
         "service": kind.service,
-        "evidence": f"/v1/evidence/{alert.evidence}" if alert.evidence else None,
+        "evidence": evidence or (f"/v1/evidence/{alert.evidence}" if alert.evidence else None),
         "subject": pseudonym(alert.subject) if alert.subject else None,
         "detail": public_detail(alert.detail),
         "late": alert.late,

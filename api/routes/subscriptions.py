@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, status
 
 from api import schemas
-from api.auth import SubscriptionsWrite
+from api.auth import Caller, SubscriptionsWrite
 from api.errors import ApiError
 from api.facade import Gateway, TheGateway
 from api.stream import newest
@@ -33,17 +33,20 @@ def list_subscriptions(gateway: TheGateway, _: SubscriptionsWrite) -> schemas.Su
 
 @router.post("", status_code=status.HTTP_201_CREATED)
 def add_subscription(
-    body: schemas.SubscriptionBody, gateway: TheGateway, _: SubscriptionsWrite
+    body: schemas.SubscriptionBody, gateway: TheGateway, caller: SubscriptionsWrite
 ) -> schemas.SubscriptionCreated:
-    """Deliver alerts to a backend from now on (or from the start). The secret is shown this once."""
+    """Deliver alerts to a backend from now on (or from the start). The secret is shown this once. Nobody can have more
+    delivered than they may see themselves.
+    """
     _check(body)
+    _may_see(body, caller)
     subscription = f"sub_{secrets.token_hex(8)}"
     secret = _new_secret()
     sealed = gateway.vault.seal(secret.encode(), f"subscription:{subscription}")
     with gateway.store.write() as db:
         db.execute(
-            "INSERT INTO subscriptions(id, url, secret, types, max_severity, communities, places, cursor,"
-            " created_at, disabled) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, '')",
+            "INSERT INTO subscriptions(id, url, secret, types, max_severity, communities, places,"
+            " clear_text, evidence_hours, cursor, created_at, disabled) VALUES(?,?,?,?,?,?,?,?,?,?,?,'')",
             (
                 subscription,
                 body.url,
@@ -52,6 +55,8 @@ def add_subscription(
                 body.max_severity,
                 json.dumps(body.communities, ensure_ascii=False),
                 json.dumps(body.places, ensure_ascii=False),
+                body.clear_text,
+                body.evidence_hours,
                 0 if body.from_start else newest(gateway),
                 us(datetime.now(UTC)),
             ),
@@ -131,6 +136,12 @@ def _check(body: schemas.SubscriptionBody) -> None:
         raise ApiError(422, f"types: there is no alert type {', '.join(unknown)}")
 
 
+def _may_see(body: schemas.SubscriptionBody, caller: Caller) -> None:
+    wanted = {"people:read": body.clear_text, "evidence:read": body.evidence_hours > 0}
+    if missing := [scope for scope, asked in wanted.items() if asked and not caller.may(scope)]:
+        raise ApiError(403, f"the token lacks the scope {' '.join(missing)}", more={"missing_scopes": missing})
+
+
 def _row(subscription: str, gateway: Gateway) -> sqlite3.Row:
     row: sqlite3.Row | None = gateway.store.reader.execute(
         "SELECT * FROM subscriptions WHERE id = ?", (subscription,)
@@ -145,5 +156,7 @@ def _fields(row: sqlite3.Row) -> dict[str, Any]:
         "types": json.loads(row["types"]),
         "communities": json.loads(row["communities"]),
         "places": json.loads(row["places"]),
+        "clear_text": bool(row["clear_text"]),
+        "evidence_hours": row["evidence_hours"],
         "created_at": when(row["created_at"]),
     }

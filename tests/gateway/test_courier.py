@@ -15,6 +15,7 @@ from devices.alert_types import ALERT_TYPES
 from devices.alerts import Alert
 from gateway.courier import Courier, delays
 from gateway.delivery import Endpoint, Kind
+from gateway.evidencelinks import followed
 from gateway.settings import Settings, Webhooks
 from gateway.store import Store, us
 from gateway.vault import Vault
@@ -331,3 +332,37 @@ def test_a_subscription_added_while_running_is_served(estate: Estate, receiver: 
 @pytest.mark.parametrize(("attempt", "least", "most"), [(1, 0.75, 1.25), (4, 6, 10), (40, 450, 750)])
 def test_waiting_doubles_up_to_ten_minutes(attempt: int, least: float, most: float) -> None:
     assert all(least <= delays(attempt) <= most for _ in range(100))
+
+
+def test_who_it_is_about_and_the_picture_leave_only_by_contract(estate: Estate, receiver: Receiver) -> None:
+    alert = Alert(
+        id="alert-1",
+        key="c1/lane-1/blocklisted_plate",
+        type="blocklisted_plate",
+        severity=ALERT_TYPES["blocklisted_plate"].severity,
+        community="c1",
+        device="lane-1",
+        first_seen=NOW,
+        last_seen=NOW,
+        raised_at=NOW,
+        subject="苏A00001",
+        evidence="ab" * 32,
+    )
+    for name in ("plain", "contract"):
+        estate.subscribe(receiver.url, name=name)
+    with estate.store.write() as db:
+        db.execute("UPDATE subscriptions SET clear_text=1, evidence_hours=24 WHERE id='contract'")
+        db.execute(
+            "INSERT INTO alert_changes(alert, change, actor, reason, at, body) VALUES ('alert-1','raised','g','',?,?)",
+            (us(NOW), msgspec.json.encode(alert)),
+        )
+    courier = estate.courier()
+    receiver.wait(lambda: len(receiver.posts) == 2)
+    courier.stop()
+    said = {post.id.split(".")[0]: post.event["data"] for post in receiver.posts}
+    assert said["contract"]["subject"] == "苏A00001"
+    link = said["contract"]["evidence"].removeprefix("/v1/evidence-links/")
+    assert "ab" * 8 not in link
+    assert followed(estate.store, VAULT, link, datetime.now(UTC)) == "ab" * 32
+    assert len(said["plain"]["subject"]) == 32
+    assert said["plain"]["evidence"] == "/v1/evidence/" + "ab" * 32
