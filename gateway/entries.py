@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from devices import escalation
 from devices.alert_types import ALERT_TYPES
 from devices.commands import CommandRecord
 from devices.events import AccessDenied, AccessGranted, DeviceStatusChanged, Event, Listing, PlateChecked
@@ -116,6 +117,7 @@ def _alert(change: AlertChange, pseudonym: Pseudonym) -> dict[str, Any]:
         "grid": alert.grid,
         "late": alert.late,
         "open": alert.open,
+        "rests": escalation.rests(alert),
         "severity": int(alert.severity),
         "six_zero": ALERT_TYPES[alert.type].six_zero,
         "subject": pseudonym(alert.community, alert.subject) if alert.subject else "",

@@ -2,7 +2,8 @@
 anybody who has the exported ledger gets the same report to the byte (`scripts/verify-ledger` does).
 
 A case is an alert raised within the quarter, tests left out; what happened to it after the quarter is not counted. It
-is unowned while its condition holds and nobody has acknowledged or claimed it. A percentile is the smallest value that
+is unowned while nobody has acknowledged or claimed it, unless it rests: over, put aside by a person, or hidden behind
+the alert that explains it. A percentile is the smallest value that
 so many percent of the cases reached ("nearest rank"); shares are rounded half up to four places, and come with the
 numbers they were made of. A device is there from its first report on.
 """
@@ -127,7 +128,7 @@ def _follow(case: Case, at: int, body: dict[str, Any]) -> None:
         case.steps.setdefault("acknowledged", at)
     if body["change"] == "work" and body["work"] in STEPS:
         case.steps.setdefault(body["work"], at)
-    unowned = body["condition"] == "active" and not body["acknowledged"] and body["work"] not in OWNED
+    unowned = not body["rests"] and not body["acknowledged"] and body["work"] not in OWNED
     if case.unowned_since is not None and not unowned:
         case.unowned += at - case.unowned_since
         case.unowned_since = None

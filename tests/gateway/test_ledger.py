@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from devices.alerts import Disposition, Work
-from gateway.actions import AcknowledgeAlert, DisposeAlert, WorkOnAlert
+from gateway.actions import AcknowledgeAlert, DisposeAlert, ShelveAlert, WorkOnAlert
 from gateway.chain import Finding, findings
 from gateway.journal import CommitError
 from gateway.ledger import SEAL_ROWS, Ledger, exported, genuine, rows, seals, signing_key
@@ -205,6 +205,19 @@ def test_the_figures_are_those_of_what_happened(shell: Shell) -> None:
     assert crime["false_alarms"] == {"count": 1, "of": 3, "share": "0.3333"}
     assert crime["closed"] == {"count": 3, "of": 3, "share": "1.0000"}
     assert crime["unowned_minutes"] == 4
+
+
+def test_an_alert_that_rests_is_nobodys_fault(shell: Shell) -> None:
+    shell.say(LAMP, "heartbeat")
+    shell.say(LAMP, "lamp_faulted", fault="lampFailure")
+    (alert,) = shell.hub.alerts.open
+    shell.pass_time(600)
+    until = shell.now + timedelta(hours=2)
+    shell.ask(ShelveAlert(by="desk", alert=alert.id, until=until, reason="the battery is ordered"))
+    shell.pass_time(3600)
+    shell.ask(AcknowledgeAlert(by="desk", alert=alert.id, reason="seen"))
+    (company,) = reported(shell)["companies"]  # type: ignore[misc]
+    assert company["all"]["unowned_minutes"] == 10
 
 
 def test_a_quarter_is_one_of_the_estates_own_time() -> None:
