@@ -25,11 +25,13 @@ Data = Annotated[str | None, typer.Option("--data", help="The data directory, in
 def opened(config: Path | None, data: str | None) -> tuple[Settings, sqlite3.Connection]:
     """The settings, and the database of a gateway that has run.
 
-    :raises SettingsError: there is none.
+    :raises SettingsError: there is none, or its key is gone; a new key would find everything wrong.
     """
     settings = settings_file.load(config, {"data_dir": data} if data else None)
     if not settings.database.is_file():
         raise SettingsError(f"data_dir: there is no database in {settings.data}")
+    if not (settings.data / "keys" / "ledger.key").is_file():
+        raise SettingsError(f"data_dir: there is no ledger.key in {settings.data / 'keys'}: restore it")
     return settings, Store(settings.database).connect()
 
 
