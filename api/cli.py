@@ -21,6 +21,8 @@ OURS = {
     "decode": "api.commands.decode:decode",
     "devices": "api.commands.devices:app",
     "site": "api.commands.site:app",
+    "ledger": "api.commands.ledger:app",
+    "report": "api.commands.report:app",
 }
 
 

@@ -618,6 +618,19 @@ class SubscriptionBody(Shape):
     types: Annotated[list[str], Field(max_length=100)] = Field(default=[], description="Alert types; empty: all.")
     max_severity: int = Field(default=3, ge=1, le=3, description="1: P1 only; 3: everything.")
     communities: Annotated[list[str], Field(max_length=1000)] = Field(default=[], description="Empty: all.")
+    places: Annotated[list[str], Field(max_length=1000)] = Field(
+        default=[], description="Grids, buildings; empty: all."
+    )
+    clear_text: bool = Field(
+        default=False,
+        description="The contract allows people and plates themselves instead of pseudonyms; needs people:read.",
+    )
+    evidence_hours: float = Field(
+        default=0,
+        ge=0,
+        le=168,
+        description="The contract allows pictures, by links good for so long; 0: none. Needs evidence:read.",
+    )
     from_start: bool = Field(default=False, description="Deliver what is stored already, too.")
 
 
@@ -627,6 +640,9 @@ class SubscriptionView(Shape):
     types: list[str]
     max_severity: int
     communities: list[str]
+    places: list[str]
+    clear_text: bool
+    evidence_hours: float
     cursor: int = Field(description="The last change it is done with.")
     created_at: Utc
     disabled: str = Field(description="Why nothing is delivered any more; empty: it is.")
@@ -634,6 +650,17 @@ class SubscriptionView(Shape):
 
 class SubscriptionCreated(SubscriptionView):
     secret: str = Field(description="Shown this once: whsec_...", examples=["whsec_..."])
+
+
+class Rotation(Shape):
+    """How long the secret before stays good beside the new one."""
+
+    overlap_hours: float = Field(default=24, ge=0.1, le=24 * 14)
+
+
+class Rotated(Shape):
+    secret: str = Field(description="Shown this once: whsec_...", examples=["whsec_..."])
+    old_until: Utc = Field(description="Until then every delivery carries two signatures, one with each secret.")
 
 
 class SubscriptionList(Shape):

@@ -25,7 +25,6 @@ from devices.alert_types import ALERT_TYPES
 from devices.alerts import Alert, alert_key
 from gateway.changes import AlertChange, Changes
 from gateway.directory import Directory
-from gateway.journal import Journal
 from gateway.runtime import restored_hub
 from gateway.settings import load
 from gateway.store import Store
@@ -104,7 +103,7 @@ def fill(config: Path) -> None:
     settings = load(config)
     store = Store(settings.database)
     vault = Vault.at(settings.data / "keys")
-    journal = Journal(store, vault, retention=settings.retention, limits=settings.limits)
+    journal = ground.journal(store, vault, settings)
     now = datetime.now(UTC)
     for start in range(0, OPEN, 5000):
         batch = Changes()
@@ -140,7 +139,7 @@ def swept(config: Path) -> Figures:
     settings = load(config)
     store = Store(settings.database)
     vault = Vault.at(settings.data / "keys")
-    journal = Journal(store, vault, retention=settings.retention, limits=settings.limits)
+    journal = ground.journal(store, vault, settings)
     directory = Directory(store, vault, Gallery(), zone=settings.zone, community=settings.community)
     now = datetime.now(UTC)
     begin = time.monotonic()

@@ -59,6 +59,14 @@ def alerts(
 
 
 @bench.command()
+def ledger(rounds: Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")] = 5) -> None:
+    """What the ledger costs a commit, against the same journal without it."""
+    from benchmarks.ledger import run  # noqa: PLC0415 - as above
+
+    _print(run(rounds))
+
+
+@bench.command()
 def start(
     rounds: Annotated[int, typer.Option(min=1, help="Starts; the median counts.")] = 5,
     devices: Annotated[int, typer.Option(min=1, help="Devices when memory is measured.")] = 2000,

@@ -18,8 +18,10 @@ import msgspec
 import psutil
 
 from devices.model import Device
-from gateway.settings import load
+from gateway.journal import Journal
+from gateway.settings import Settings, load
 from gateway.store import Store
+from gateway.vault import Vault
 
 CONFIG = """\
 server_name: bench
@@ -90,6 +92,17 @@ def wait_for(true: object, seconds: float, what: str, *, every: float = 0.05) ->
         time.sleep(every)
 
 
+def journal(store: Store, vault: Vault, settings: Settings) -> Journal:
+    """A journal of one community, without a directory."""
+    return Journal(
+        store,
+        vault,
+        retention=settings.retention,
+        limits=settings.limits,
+        community_of=lambda _: settings.community,
+    )
+
+
 def settings_file(folder: Path, port: int, **sections: dict[str, object]) -> Path:
     """A settings file for a gateway on the broker at `port`, without vision unless a section says so."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,6 +110,7 @@ def settings_file(folder: Path, port: int, **sections: dict[str, object]) -> Pat
         "mqtt": {"url": f"mqtt://127.0.0.1:{port}"},
         "http": {"port": 0},
         "faces": {"workers": 0},
+        "webhooks": {"allow": ["127.0.0.0/8"]},
         "limits": {"device_rate": 1e9, "device_burst": 1e9},
     }
     for name, values in sections.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -31,11 +32,18 @@ def delays(attempt: int) -> float:
 
 
 class Courier:
-    """Delivers. `backoff(attempt)` gives the seconds to wait after a failure."""
+    """Delivers. `backoff(attempt)` gives the seconds to wait after a failure, `clock` seconds that only go forward."""
 
     def __init__(
-        self, store: Store, vault: Vault, settings: Settings, *, backoff: Callable[[int], float] = delays
+        self,
+        store: Store,
+        vault: Vault,
+        settings: Settings,
+        *,
+        backoff: Callable[[int], float] = delays,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._store = store
         self._vault = vault
         self._settings = settings
@@ -50,8 +58,13 @@ class Courier:
         """Begin where the cursors stand."""
         self._thread.start()
 
+    def tell(self) -> None:
+        """There are new changes. Never blocks."""
+        for line in list(self._lines.values()):
+            line.wake()
+
     def wake(self) -> None:
-        """There are new changes, or other subscriptions. Never blocks."""
+        """There are other subscriptions, or dead letters to replay. Never blocks."""
         self._awake.set()
 
     def stop(self) -> None:
@@ -95,6 +108,6 @@ class Courier:
         for name, subscription in wanted.items():
             if name not in self._lines:
                 self._lines[name] = Line(
-                    subscription, self._store, self._tables, self._vault, self._settings, self._backoff
+                    subscription, self._store, self._tables, self._vault, self._settings, self._backoff, self._clock
                 )
             self._lines[name].wake()

@@ -1,20 +1,23 @@
-"""One signed POST to one receiver: over kept connections, to the checked address only, without redirects. urllib3."""
+"""One signed POST to one receiver: over kept connections, to the checked address only, without redirects."""
 
 from __future__ import annotations
 
+import ssl
 import threading
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
+from urllib.parse import quote
 
 import urllib3
 
-from gateway.webhooks import BlockedError, Target, resolve_allowed
+from gateway.connection import Answer, Connection, UnusedError
+from gateway.webhooks import BlockedError, Network, Target, resolve_allowed
 
-ANSWER_AT_MOST = 64 * 1024
-"""So much of an answer is read to keep its connection; a longer one costs the receiver the connection."""
 RETRY_AFTER_AT_MOST_S = 3600.0
 TRUST_S = 60.0
 """A resolved name is used so long before it is asked again."""
+_AS_THEY_ARE = "/?&=%:;+,@!$'()*~[]"
 
 
 class Kind(StrEnum):
@@ -37,77 +40,91 @@ class Outcome(NamedTuple):
 class Endpoint:
     """One receiver. Safe to use from several threads. `now` in `post`: seconds of a clock that only goes forward."""
 
-    def __init__(self, url: str, *, allow_private: bool, timeout_s: float, connections: int) -> None:
+    def __init__(self, url: str, *, allow: Sequence[Network], timeout_s: float, connections: int) -> None:
         self._url = url
-        self._allow_private = allow_private
-        self._timeout = urllib3.Timeout(connect=timeout_s, read=timeout_s)
+        self._allow = tuple(allow)
+        self._timeout_s = timeout_s
         self._connections = connections
+        self._context = ssl.create_default_context()
         self._lock = threading.Lock()
         self._target: Target | None = None
         self._checked_at = 0.0
-        self._pool: urllib3.HTTPConnectionPool | None = None
+        self._kept: list[Connection] = []
 
     def post(self, body: bytes, headers: dict[str, str], now: float) -> Outcome:
         """Send it once. What the network or the receiver does wrong is an outcome, never an error."""
         try:
-            pool, target = self._connected(now)
+            target = self._checked(now)
         except BlockedError as error:
             return Outcome(Kind.UNAVAILABLE, str(error))  # for the operator to mend; nothing is given up for it
         except OSError:
             return Outcome(Kind.UNAVAILABLE, "its name cannot be resolved")
-        named = f"[{target.host}]" if ":" in target.host else target.host
-        usual = target.port == (443 if target.secure else 80)
-        host = named if usual else f"{named}:{target.port}"
         try:
-            answer = pool.urlopen(
-                "POST",
-                target.path,
-                body=body,
-                headers={"Host": host, "Content-Type": "application/cloudevents+json; charset=utf-8", **headers},
-                retries=False,
-                redirect=False,
-                preload_content=False,
-                decode_content=False,
-                assert_same_host=False,
-            )
-            longer = len(answer.read(ANSWER_AT_MOST)) == ANSWER_AT_MOST
-            if longer:
-                answer.close()
-            answer.release_conn()
-        except urllib3.exceptions.HTTPError as error:
+            answer = self._asked(target, _request(target, body, headers))
+        except OSError as error:
             with self._lock:
                 self._target = None  # it may have moved: ask for its name again
             return Outcome(Kind.UNAVAILABLE, type(error).__name__)
-        return _judged(answer.status, answer.headers.get("Retry-After", ""))
+        return _judged(answer.status, answer.retry_after)
 
-    def _connected(self, now: float) -> tuple[urllib3.HTTPConnectionPool, Target]:
+    def _checked(self, now: float) -> Target:
         with self._lock:
-            if self._target is None or self._pool is None or now - self._checked_at > TRUST_S:
-                target = resolve_allowed(self._url, self._allow_private)
-                if self._pool is None or self._pool.host.strip("[]") != target.ip:
-                    self._pool = self._new_pool(target)
-                self._target, self._checked_at = target, now
-            return self._pool, self._target
+            if self._target is None or now - self._checked_at > TRUST_S:
+                self._target, self._checked_at = resolve_allowed(self._url, self._allow), now
+            return self._target
 
-    def _new_pool(self, target: Target) -> urllib3.HTTPConnectionPool:
-        if not target.secure:
-            return urllib3.HTTPConnectionPool(
-                target.ip, target.port, timeout=self._timeout, maxsize=self._connections, block=False
-            )
-        return urllib3.HTTPSConnectionPool(
-            target.ip,
-            target.port,
-            timeout=self._timeout,
-            maxsize=self._connections,
-            block=False,
-            assert_hostname=target.host,
-            server_hostname=target.host,
-        )
+    def _asked(self, target: Target, request: bytes) -> Answer:
+        kept = self._take(target)
+        if kept is not None:
+            try:
+                return self._ask(kept, request)
+            except UnusedError:
+                pass  # closed while nobody used it, which is the receiver's right: a new one is opened
+        return self._ask(Connection(target, timeout_s=self._timeout_s, context=self._context), request)
+
+    def _ask(self, connection: Connection, request: bytes) -> Answer:
+        try:
+            return connection.ask(request)
+        finally:
+            self._put_back(connection)
+
+    def _take(self, target: Target) -> Connection | None:
+        """A kept connection to where the name leads now; those to elsewhere are closed."""
+        with self._lock:
+            while self._kept:
+                connection = self._kept.pop()
+                if connection.target == target:
+                    return connection
+                connection.close()
+        return None
+
+    def _put_back(self, connection: Connection) -> None:
+        with self._lock:
+            if connection.usable and len(self._kept) < self._connections:
+                self._kept.append(connection)
+                return
+        connection.close()
 
     def close(self) -> None:
         """Close the kept connections."""
-        if self._pool is not None:
-            self._pool.close()
+        with self._lock:
+            for connection in self._kept:
+                connection.close()
+            self._kept.clear()
+
+
+def _request(target: Target, body: bytes, headers: dict[str, str]) -> bytes:
+    named = f"[{target.host}]" if ":" in target.host else target.host
+    usual = target.port == (443 if target.secure else 80)
+    lines = [
+        f"POST {quote(target.path, safe=_AS_THEY_ARE)} HTTP/1.1",
+        f"Host: {named if usual else f'{named}:{target.port}'}",
+        "User-Agent: linli-gateway",
+        "Content-Type: application/cloudevents+json; charset=utf-8",
+        f"Content-Length: {len(body)}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + body
 
 
 def _judged(status: int, retry_after: str) -> Outcome:

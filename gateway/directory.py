@@ -94,6 +94,11 @@ class Directory:
         """The device of this id."""
         return self._devices.get(device_id)
 
+    def community_of(self, device_id: str) -> str:
+        """Where a device belongs; the gateway's own community for one that is not known."""
+        device = self._devices.get(device_id)
+        return device.community if device else self._community
+
     def device_at(self, protocol: str, address: str) -> Device | None:
         """The device a protocol knows by this address."""
         return self._addresses.get((protocol, address))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,6 +17,9 @@ from devices.events import NAME_OF
 from devices.kinds.link import Link
 from devices.model import DeviceKind
 from gateway.changes import Changes, DeviceState, Job
+from gateway.entries import Entry, entries, entry
+from gateway.ledger import Ledger, signing_key
+from gateway.pseudonyms import Pseudonyms
 from gateway.replay import REMEMBERED, Sighting
 from gateway.settings import Limits, Retention
 from gateway.store import Store, us, when
@@ -58,6 +61,7 @@ def _device_state(state: DeviceState) -> bytes:
 
 
 S = TypeVar("S", bound=msgspec.Struct)
+T = TypeVar("T")
 
 
 def _restored(body: bytes | msgspec.Raw, shape: type[S], name: str) -> S | None:
@@ -70,13 +74,32 @@ def _restored(body: bytes | msgspec.Raw, shape: type[S], name: str) -> S | None:
 
 
 class Journal:
-    """Writes batches. Used by the engine's thread alone."""
+    """Writes batches. Used by the engine's thread alone. `community_of`: a device's."""
 
-    def __init__(self, store: Store, vault: Vault, *, retention: Retention, limits: Limits) -> None:
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        *,
+        retention: Retention,
+        limits: Limits,
+        community_of: Callable[[str], str],
+    ) -> None:
         self._db = store.connect()
         self._vault = vault
         self._retention = retention
         self._limits = limits
+        self._community_of = community_of
+        self._pseudonyms = Pseudonyms(vault)
+        self._ledger = Ledger(self._db, signing_key(store.path.parent / "keys"))
+
+    def begin_ledger(self, now: datetime, *, zone: str, companies: Mapping[str, tuple[str, ...]]) -> None:
+        """State in the ledger what its rows are to be read with, where that is new.
+
+        :raises CommitError: it could not be written.
+        """
+        facts = entry(us(now), "estate", {"companies": companies, "zone": zone})
+        self._in_one(lambda: self._ledger.begin(facts, now))
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
@@ -85,20 +108,41 @@ class Journal:
 
         :raises CommitError: it could not be written.
         """
+        said = self._said(batch)
+        self._in_one(lambda: self._write(batch, said, now))
+
+    def _said(self, batch: Changes) -> list[Entry]:
+        """What the ledger will say of it. A community's first pseudonym makes its key, outside of the transaction."""
+        try:
+            return entries(batch, self._community_of, lambda c, value: self._pseudonyms.of(self._db, c, value))
+        except sqlite3.Error as error:
+            raise CommitError(f"the database cannot be written: {error}") from error
+
+    def _write(self, batch: Changes, said: list[Entry], now: datetime) -> None:
+        self._write_facts(batch)
+        self._write_alerts(batch)
+        self._write_work(batch)
+        self._write_rest(batch, now)
+        self._ledger.append(said, now)
+
+    def _in_one(self, write: Callable[[], T]) -> T:
+        """One durable transaction; an error undoes it, and the ledger goes on from what is there."""
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
-            self._write_facts(batch)
-            self._write_alerts(batch)
-            self._write_work(batch)
-            self._write_rest(batch, now)
+            done = write()
             db.execute("COMMIT")
         except BaseException as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
+            try:
+                self._ledger.take_up()
+            except sqlite3.Error as worse:
+                raise CommitError(f"the database cannot be read: {worse}") from error
             if _of_the_disk(error):
                 raise CommitError(f"the database cannot be written: {error}") from error
             raise
+        return done
 
     def _write_facts(self, batch: Changes) -> None:
         encode = _json.encode
@@ -236,8 +280,15 @@ class Journal:
         events = us(now - timedelta(days=self._retention.events_days))
         quarantine = us(now - timedelta(days=self._retention.quarantine_days))
         alerts = us(now - timedelta(days=self._retention.alerts_days))
+        ledger = now - timedelta(days=self._retention.ledger_days)
+
+        def from_the_ledger() -> int:
+            self._ledger.append([], now)  # a ledger at rest is sealed here
+            return self._ledger.prune(ledger, now, PRUNE_ROWS)
+
+        dropped = self._in_one(from_the_ledger)
         try:
-            return sum(
+            return dropped + sum(
                 self._db.execute(statement, values).rowcount
                 for statement, values in (
                     (_OLD_EVENTS, (PRUNE_ROWS, events)),
@@ -351,5 +402,9 @@ class Journal:
         return when(row[0]) if row else None
 
     def close(self) -> None:
-        """Close the connection."""
+        """Seal the ledger and close the connection."""
+        try:
+            self._in_one(lambda: self._ledger.seal(datetime.now(UTC)))
+        except CommitError as error:
+            log.warning("ledger_not_sealed", trouble=str(error))
         self._db.close()

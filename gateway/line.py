@@ -5,14 +5,14 @@ What happened to a parcel comes back through the line's queue, so only the line'
 
 from __future__ import annotations
 
-import json
 import queue
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,8 +21,10 @@ import structlog
 
 from devices.alerts import Alert
 from gateway.delivery import Endpoint, Kind, Outcome
+from gateway.evidencelinks import new_link
 from gateway.lanes import Lanes, Parcel
 from gateway.metrics import DELIVERIES
+from gateway.pseudonyms import Pseudonyms
 from gateway.settings import Settings
 from gateway.store import Store, us
 from gateway.subscriptions import Letter, Subscription, Subscriptions
@@ -36,6 +38,8 @@ HELD_AT_MOST = 20_000
 READ_ROWS = 256
 SAVE_EVERY_S = 0.25
 """The cursor is written at most this often: what is lost with it is only delivered again, under the same id."""
+SECRETS_EVERY_S = 10.0
+"""A rotated secret is used at the latest this long after; the old one is good for much longer."""
 REFUSALS_AT_MOST = 5
 TROUBLE_AFTER_S = 60.0
 STORE_AGAIN_S = 1.0
@@ -55,20 +59,24 @@ class Line:
         vault: Vault,
         settings: Settings,
         backoff: Callable[[int], float],
+        clock: Callable[[], float],
     ) -> None:
+        self._clock = clock
         self._subscription = subscription
         self._store = store
         self._tables = tables
         self._settings = settings
         self._backoff = backoff
-        self._pseudonym: Callable[[str], str] = lambda value: vault.digest(f"subject:{value}").hex()[:32]
-        self._secret = tables.secret(subscription.id)
+        self._vault = vault
+        self._pseudonyms = Pseudonyms(vault)
         self._endpoint = Endpoint(
             subscription.url,
-            allow_private=settings.webhooks.allow_private,
+            allow=[ip_network(network) for network in settings.webhooks.allow],
             timeout_s=settings.webhooks.timeout_s,
             connections=IN_FLIGHT,
         )
+        self._secrets: list[bytes] = []
+        self._secrets_until = 0.0
         self._lanes = Lanes(subscription.cursor)
         self._given_up = tables.given_up(subscription.id, subscription.cursor)
         self._replaying: set[int] = set()
@@ -138,7 +146,10 @@ class Line:
         return urlsplit(self._subscription.url).hostname or self._subscription.id
 
     def _load(self) -> None:
-        """Take new changes out of the database, no more than can be worked on."""
+        """Take new changes out of the database, no more than can be worked on, and the secrets as they now are."""
+        if self._clock() >= self._secrets_until:
+            self._secrets = self._tables.secrets(self._subscription.id, us(datetime.now(UTC)))
+            self._secrets_until = self._clock() + SECRETS_EVERY_S
         if not self._look or self._lanes.waiting >= WAITING_AT_MOST or self._lanes.held >= HELD_AT_MOST:
             return
         self._look = False  # before reading: what is written from here on sets it again
@@ -170,13 +181,30 @@ class Line:
 
     def _parcel(self, change: sqlite3.Row, alert: Alert, row: int) -> Parcel:
         source = f"/linli/{self._settings.community}"
-        said: dict[str, Any] = cloud_event(dict(change), alert, source=source, pseudonym=self._pseudonym)
-        body = json.dumps(said, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-        return Parcel(seq=change["seq"], alert=alert.id, body=body, row=row)
+        said: dict[str, Any] = cloud_event(
+            dict(change),
+            alert,
+            source=source,
+            pseudonym=lambda value: self._shown(value, alert),
+            evidence=self._link(alert),
+        )
+        return Parcel(seq=change["seq"], alert=alert.id, body=msgspec.json.encode(said), row=row)
+
+    def _shown(self, subject: str, alert: Alert) -> str:
+        if self._subscription.clear_text:
+            return subject
+        return self._pseudonyms.of(self._store.reader, alert.community, subject)
+
+    def _link(self, alert: Alert) -> str | None:
+        if not alert.evidence or not self._subscription.evidence_hours:
+            return None
+        until = datetime.now(UTC) + timedelta(hours=self._subscription.evidence_hours)
+        token = new_link(self._vault, subscription=self._subscription.id, key=alert.evidence, until=until)
+        return f"/v1/evidence-links/{token}"
 
     def _send(self) -> None:
         """Put parcels on their way: several at a time, or a single one to see whether the receiver is back."""
-        now = time.monotonic()
+        now = self._clock()
         while self._flying < self._may_fly and now >= self._paused_until:
             parcel = self._lanes.take(now)
             if parcel is None:
@@ -192,12 +220,12 @@ class Line:
         return 1 if self._failures else IN_FLIGHT
 
     def _post(self, parcel: Parcel) -> Outcome:
-        headers = sign(self._secret, f"{self._subscription.id}.{parcel.seq}", int(time.time()), parcel.body)
-        return self._endpoint.post(parcel.body, headers, time.monotonic())
+        headers = sign(self._secrets, f"{self._subscription.id}.{parcel.seq}", int(time.time()), parcel.body)
+        return self._endpoint.post(parcel.body, headers, self._clock())
 
     def _pause(self) -> float | None:
         """Seconds until there is something to do without any mail; None: never."""
-        now = time.monotonic()
+        now = self._clock()
         moments = []
         if self._look and self._lanes.waiting < WAITING_AT_MOST and self._lanes.held < HELD_AT_MOST:
             return 0.0
@@ -224,7 +252,7 @@ class Line:
 
     def _judge(self, parcel: Parcel, launched: int, outcome: Outcome) -> None:
         DELIVERIES.labels(outcome.kind.value).inc()
-        now = time.monotonic()
+        now = self._clock()
         if outcome.kind is Kind.UNAVAILABLE:
             self._unavailable(parcel, launched, outcome, now)
             return
@@ -264,7 +292,7 @@ class Line:
 
     def _save(self, *, force: bool) -> None:
         """Write how far we are, in one transaction, not too often."""
-        now = time.monotonic()
+        now = self._clock()
         if self._gone:
             self._tables.disable(self._subscription.id, self._gone)
             _log.warning("subscription_disabled", subscription=self._subscription.id, reason=self._gone)

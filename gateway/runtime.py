@@ -127,7 +127,7 @@ class Gateway:
         )
         self.directory.listeners.append(self.lists.wake)
         wakes = [outlet.wake for outlet in self._outlets if isinstance(outlet, Announcer)]
-        self.listeners += [self.courier.wake, self.lists.heard, *wakes]
+        self.listeners += [self.courier.tell, self.lists.heard, *wakes]
         self.engine.reloaded += wakes
         self._here: set[str] = set()
         self.engine.reloaded.append(self._listen)
@@ -138,7 +138,14 @@ class Gateway:
     def _build_engine(self) -> tuple[Engine, Hub]:
         settings = self.settings
         kinds, protocols = registry.kinds(), self._protocols
-        journal = Journal(self.store, self.vault, retention=settings.retention, limits=settings.limits)
+        journal = Journal(
+            self.store,
+            self.vault,
+            retention=settings.retention,
+            limits=settings.limits,
+            community_of=self.directory.community_of,
+        )
+        journal.begin_ledger(datetime.now(UTC), zone=settings.zone, companies=settings.companies)
         hub = restored_hub(kinds, protocols, self.directory, settings, journal, datetime.now(UTC))
         engine = Engine(
             settings=settings,

@@ -111,5 +111,22 @@ _SCENES = """
 CREATE TABLE scenes(device TEXT PRIMARY KEY, memory BLOB NOT NULL) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF, _FACES, _HTTP_ACCESS, _LISTS, _STANDING, _SCENES)
+_LEDGER = """
+CREATE TABLE ledger(seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL,
+  hash BLOB NOT NULL);
+CREATE INDEX ledger_estate ON ledger(seq) WHERE kind='estate';
+CREATE TABLE ledger_seals(seq INTEGER NOT NULL, hash BLOB NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL,
+  signature BLOB NOT NULL, PRIMARY KEY(seq, kind, at)) WITHOUT ROWID;
+CREATE TABLE pseudonym_keys(community TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
+
+ALTER TABLE subscriptions ADD COLUMN places TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE subscriptions ADD COLUMN old_secret BLOB;
+ALTER TABLE subscriptions ADD COLUMN old_until INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE subscriptions ADD COLUMN clear_text INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE subscriptions ADD COLUMN evidence_hours REAL NOT NULL DEFAULT 0;
+CREATE TABLE evidence_looks(link BLOB PRIMARY KEY, subscription TEXT NOT NULL, until INTEGER NOT NULL,
+  looks INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF, _FACES, _HTTP_ACCESS, _LISTS, _STANDING, _SCENES, _LEDGER)
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import tomllib
 from datetime import date
@@ -67,13 +68,16 @@ class Faces(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Retention(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long things are kept, in days. `alerts_days`: closed alerts with their history, and finished commands."""
+    """How long things are kept, in days. `alerts_days`: closed alerts with their history, and finished commands.
+    `ledger_days`: the ledger, from which the quarterly reports are made.
+    """
 
     events_days: Annotated[float, Meta(gt=0)] = 90
     alerts_days: Annotated[float, Meta(gt=0)] = 365
     evidence_days: Annotated[float, Meta(gt=0)] = 30
     points_days: Annotated[float, Meta(gt=0)] = 30
     quarantine_days: Annotated[float, Meta(gt=0)] = 14
+    ledger_days: Annotated[float, Meta(gt=0)] = 3 * 365
 
 
 class Influx(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -199,20 +203,25 @@ class Budget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Webhooks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where alerts may be delivered. `allow_private`: also to private address ranges (a backend on the LAN)."""
+    """Where alerts may be delivered: to public addresses, and to loopback or private ones only in the networks of
+    `allow` (["192.168.1.0/24"] for a backend on the LAN).
+    """
 
-    allow_private: bool = True
+    allow: tuple[str, ...] = ()
     timeout_s: Annotated[float, Meta(gt=0, le=60)] = 10
     retry_days: Annotated[float, Meta(gt=0)] = 3
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All settings. `community` is the default community of devices that name none."""
+    """All settings. `community` is the default community of devices that name none. `companies`: the communities that
+    each property company looks after; the reports name a community that none does by itself.
+    """
 
     data_dir: str = "var"
     community: str = "community-1"
     zone: str = "Asia/Shanghai"
     log_level: str = "INFO"
+    companies: dict[str, tuple[str, ...]] = {}
     mqtt: Mqtt = field(default_factory=Mqtt)
     http: Http = field(default_factory=Http)
     faces: Faces = field(default_factory=Faces)
@@ -264,6 +273,17 @@ def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> S
         raise SettingsError(f"{file}: {error}") from error
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise SettingsError(f"{file}: zone: {settings.zone!r} is not an IANA time zone") from error
+    _check(settings, file)
+    return settings
+
+
+def _check(settings: Settings, file: Path) -> None:
+    """What the shapes alone do not say."""
+    for network in settings.webhooks.allow:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise SettingsError(f"{file}: webhooks.allow: {error}; write a network as 192.168.1.0/24") from error
     if settings.mqtt.sync not in ("always", "interval"):
         raise SettingsError(f'{file}: mqtt.sync is "always" or "interval", not {settings.mqtt.sync!r}')
     unknown = sorted(set(settings.thingsboard.commands) - set(COMMANDS))
@@ -271,4 +291,3 @@ def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> S
         raise SettingsError(
             f"{file}: thingsboard.commands: there is no {unknown[0]!r}; there are {', '.join(COMMANDS)}"
         )
-    return settings

@@ -15,8 +15,10 @@ from gateway.webhooks import secret_bytes
 
 
 class Subscription(Struct, frozen=True, kw_only=True):
-    """One receiver. Empty `types` or `communities`: all. `cursor`: the last `alert_changes.seq` it is done with.
-    `disabled`: why nothing is delivered any more, "" while it is.
+    """One receiver. Empty `types`, `communities` or `places` (ids of grids and buildings): all. `cursor`: the last
+    `alert_changes.seq` it is done with. `disabled`: why nothing is delivered any more, "" while it is. What a contract
+    with it may allow: `clear_text` (people and plates themselves instead of pseudonyms), `evidence_hours` (links to
+    pictures, good for so long; 0: none).
     """
 
     id: str
@@ -24,6 +26,9 @@ class Subscription(Struct, frozen=True, kw_only=True):
     types: tuple[str, ...] = ()
     max_severity: int = 3
     communities: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    clear_text: bool = False
+    evidence_hours: float = 0.0
     cursor: int = 0
     disabled: str = ""
 
@@ -33,6 +38,7 @@ class Subscription(Struct, frozen=True, kw_only=True):
             alert.severity <= self.max_severity
             and (not self.types or alert.type in self.types)
             and (not self.communities or alert.community in self.communities)
+            and (not self.places or alert.grid in self.places or alert.building in self.places)
         )
 
 
@@ -57,13 +63,19 @@ class Subscriptions:
         rows = self._store.reader.execute("SELECT * FROM subscriptions ORDER BY created_at, id")
         return [_subscription(row) for row in rows]
 
-    def secret(self, name: str) -> bytes:
-        """The key to sign with, b"" if the subscription is gone.
+    def secrets(self, name: str, now_us: int) -> list[bytes]:
+        """The keys to sign with, the newest first; the one before it is among them while both are good. None if the
+        subscription is gone.
 
-        :raises gateway.vault.VaultError: the master key is not the one it was sealed with.
+        :raises gateway.vault.VaultError: the master key is not the one they were sealed with.
         """
-        row = self._store.reader.execute("SELECT secret FROM subscriptions WHERE id=?", (name,)).fetchone()
-        return secret_bytes(self._vault.open(row["secret"], f"subscription:{name}").decode()) if row else b""
+        row = self._store.reader.execute(
+            "SELECT secret, old_secret, old_until FROM subscriptions WHERE id=?", (name,)
+        ).fetchone()
+        if row is None:
+            return []
+        sealed = [row["secret"]] + ([row["old_secret"]] if row["old_secret"] and row["old_until"] > now_us else [])
+        return [secret_bytes(self._vault.open(one, f"subscription:{name}").decode()) for one in sealed]
 
     def given_up(self, name: str, after: int) -> set[int]:
         """The changes after `after` that are dead letters already and wait for nobody."""
@@ -125,6 +137,9 @@ def _subscription(row: sqlite3.Row) -> Subscription:
         types=tuple(json.loads(row["types"])),
         max_severity=row["max_severity"],
         communities=tuple(json.loads(row["communities"])),
+        places=tuple(json.loads(row["places"])),
+        clear_text=bool(row["clear_text"]),
+        evidence_hours=row["evidence_hours"],
         cursor=row["cursor"],
         disabled=row["disabled"],
     )

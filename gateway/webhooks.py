@@ -13,7 +13,7 @@ import ipaddress
 import math
 import re
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -41,11 +41,14 @@ Pseudonym = Callable[[str], str]
 # -- what is said -----------------------------------------------------------------------------------------------------
 
 
-def cloud_event(change: Mapping[str, Any], alert: Alert, *, source: str, pseudonym: Pseudonym) -> dict[str, Any]:
+def cloud_event(
+    change: Mapping[str, Any], alert: Alert, *, source: str, pseudonym: Pseudonym, evidence: str | None = None
+) -> dict[str, Any]:
     """One row of `alert_changes` and the alert as it then stood, as a CloudEvent ready for JSON.
 
     It says nothing personal: no name, plate, picture or vector; of a person's reasons and names nothing; `subject` of
-    the alert is a pseudonym; `detail` keeps numbers, booleans and short codes. Times are RFC 3339, UTC.
+    the alert is what `pseudonym` makes of it; `detail` keeps numbers, booleans and short codes. Times are RFC 3339,
+    UTC. `evidence`: where the receiver finds the picture, if not where everybody does.
     """
     return {
         "specversion": "1.0",
@@ -57,11 +60,11 @@ def cloud_event(change: Mapping[str, Any], alert: Alert, *, source: str, pseudon
         "datacontenttype": "application/json",
         "sequence": str(change["seq"]),
         "sequencetype": "Integer",
-        "data": _data(change, alert, pseudonym),
+        "data": _data(change, alert, pseudonym, evidence),
     }
 
 
-def _data(change: Mapping[str, Any], alert: Alert, pseudonym: Pseudonym) -> dict[str, Any]:
+def _data(change: Mapping[str, Any], alert: Alert, pseudonym: Pseudonym, evidence: str | None) -> dict[str, Any]:
     kind = ALERT_TYPES[alert.type]
     # An instance may be a registry id, or whatever a plug-in put there.
     plain = not alert.subject and _said(alert.instance)
@@ -92,7 +95,7 @@ def _data(change: Mapping[str, Any], alert: Alert, pseudonym: Pseudonym) -> dict
         "cleared_at": _time(alert.cleared_at),
         "six_zero": kind.six_zero,
         "service": kind.service,
-        "evidence": f"/v1/evidence/{alert.evidence}" if alert.evidence else None,
+        "evidence": evidence or (f"/v1/evidence/{alert.evidence}" if alert.evidence else None),
         "subject": pseudonym(alert.subject) if alert.subject else None,
         "detail": public_detail(alert.detail),
         "late": alert.late,
@@ -136,11 +139,14 @@ def secret_bytes(secret: str) -> bytes:
     return key
 
 
-def sign(secret: bytes, msg_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The Standard Webhooks headers for `body`. `timestamp`: now, seconds since 1970."""
+def sign(secrets: Sequence[bytes], msg_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """The Standard Webhooks headers for `body`, with one signature for each secret that is good just now.
+    `timestamp`: now, seconds since 1970.
+    """
     signed = f"{msg_id}.{timestamp}.".encode() + body
-    signature = base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
-    return {"webhook-id": msg_id, "webhook-timestamp": str(timestamp), "webhook-signature": f"v1,{signature}"}
+    made = [base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode() for secret in secrets]
+    signatures = " ".join(f"v1,{signature}" for signature in made)
+    return {"webhook-id": msg_id, "webhook-timestamp": str(timestamp), "webhook-signature": signatures}
 
 
 # -- where it may go --------------------------------------------------------------------------------------------------
@@ -160,9 +166,12 @@ class Target(NamedTuple):
     path: str
 
 
-def resolve_allowed(url: str, allow_private: bool) -> Target:
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def resolve_allowed(url: str, allow: Sequence[Network]) -> Target:
     """Find where a URL leads, and check it. Connect to `ip` and to nothing else: asked again, the name may lead
-    elsewhere. `allow_private`: loopback and private ranges are fine, too.
+    elsewhere. `allow`: networks of loopback and private addresses that may be called.
 
     :raises BlockedError: it is not http(s), carries a password, or leads where nothing may be sent.
     :raises OSError: the name cannot be resolved just now.
@@ -183,23 +192,23 @@ def resolve_allowed(url: str, allow_private: bool) -> Target:
     except UnicodeError as error:
         raise BlockedError("the host is not a possible name") from error
     for *_, where in found:
-        _check(str(where[0]).split("%", 1)[0], allow_private)
+        _check(str(where[0]).split("%", 1)[0], allow)
     first = min(found, key=lambda entry: entry[0] != socket.AF_INET)  # on an estate IPv6 is often announced and broken
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(str(first[4][0]), host, port, secure, path)
 
 
-def _check(address: str, allow_private: bool) -> None:
+def _check(address: str, allow: Sequence[Network]) -> None:
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
         for inner in (ip.ipv4_mapped, ip.sixtofour, ip.teredo[1] if ip.teredo else None):
             if inner is not None:
-                _check(str(inner), allow_private)
+                _check(str(inner), allow)
         if ip.ipv4_mapped is not None:
             return
     if ip in _METADATA:
         raise BlockedError("the address belongs to a cloud's metadata service")
     if ip.is_link_local or ip.is_multicast or ip.is_unspecified or (ip.is_reserved and not ip.is_loopback):
         raise BlockedError("link-local, multicast, unspecified and reserved addresses are not called")
-    if not allow_private and not ip.is_global:
-        raise BlockedError("loopback and private addresses are not called (webhooks.allow_private is off)")
+    if not ip.is_global and not any(ip in network for network in allow):
+        raise BlockedError("loopback and private addresses are called only where webhooks.allow lists their network")

@@ -145,7 +145,8 @@ class GatewayProcess(Child):
         self.config.write_text(
             f"data_dir = {json.dumps(str(self.data), ensure_ascii=False)}\n"
             f'[mqtt]\nlisten = "127.0.0.1:{mqtt_port}"\nallow_anonymous = true\nsync = "{sync}"\n'
-            f"[http]\nport = {http_port}\n[faces]\nworkers = {workers}\n",
+            f"[http]\nport = {http_port}\n[faces]\nworkers = {workers}\n"
+            '[webhooks]\nallow = ["127.0.0.0/8"]\n',
             encoding="utf-8",
         )
         super().__init__([*program, "run", "--config", str(self.config)], folder / "gateway.log")

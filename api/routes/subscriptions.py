@@ -6,14 +6,14 @@ import base64
 import json
 import secrets
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, status
 
 from api import schemas
-from api.auth import SubscriptionsWrite
+from api.auth import Caller, SubscriptionsWrite
 from api.errors import ApiError
 from api.facade import Gateway, TheGateway
 from api.stream import newest
@@ -33,17 +33,20 @@ def list_subscriptions(gateway: TheGateway, _: SubscriptionsWrite) -> schemas.Su
 
 @router.post("", status_code=status.HTTP_201_CREATED)
 def add_subscription(
-    body: schemas.SubscriptionBody, gateway: TheGateway, _: SubscriptionsWrite
+    body: schemas.SubscriptionBody, gateway: TheGateway, caller: SubscriptionsWrite
 ) -> schemas.SubscriptionCreated:
-    """Deliver alerts to a backend from now on (or from the start). The secret is shown this once."""
+    """Deliver alerts to a backend from now on (or from the start). The secret is shown this once. Nobody can have more
+    delivered than they may see themselves.
+    """
     _check(body)
+    _may_see(body, caller)
     subscription = f"sub_{secrets.token_hex(8)}"
-    secret = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+    secret = _new_secret()
     sealed = gateway.vault.seal(secret.encode(), f"subscription:{subscription}")
     with gateway.store.write() as db:
         db.execute(
-            "INSERT INTO subscriptions(id, url, secret, types, max_severity, communities, cursor, created_at, disabled)"
-            " VALUES(?, ?, ?, ?, ?, ?, ?, ?, '')",
+            "INSERT INTO subscriptions(id, url, secret, types, max_severity, communities, places,"
+            " clear_text, evidence_hours, cursor, created_at, disabled) VALUES(?,?,?,?,?,?,?,?,?,?,?,'')",
             (
                 subscription,
                 body.url,
@@ -51,12 +54,32 @@ def add_subscription(
                 json.dumps(body.types),
                 body.max_severity,
                 json.dumps(body.communities, ensure_ascii=False),
+                json.dumps(body.places, ensure_ascii=False),
+                body.clear_text,
+                body.evidence_hours,
                 0 if body.from_start else newest(gateway),
                 us(datetime.now(UTC)),
             ),
         )
     gateway.courier.wake()
     return schemas.SubscriptionCreated(**_fields(_row(subscription, gateway)), secret=secret)
+
+
+@router.post("/{subscription}/secret")
+def rotate_secret(
+    subscription: str, body: schemas.Rotation, gateway: TheGateway, _: SubscriptionsWrite
+) -> schemas.Rotated:
+    """Sign with a new secret, shown this once; and with the one before, too, until the overlap ends."""
+    row, secret = _row(subscription, gateway), _new_secret()
+    until = datetime.now(UTC) + timedelta(hours=body.overlap_hours)
+    sealed = gateway.vault.seal(secret.encode(), f"subscription:{subscription}")
+    with gateway.store.write() as db:
+        db.execute(
+            "UPDATE subscriptions SET old_secret = secret, old_until = ?, secret = ? WHERE id = ?",
+            (us(until), sealed, row["id"]),
+        )
+    gateway.courier.wake()
+    return schemas.Rotated(secret=secret, old_until=until)
 
 
 @router.delete("/{subscription}", status_code=status.HTTP_204_NO_CONTENT)
@@ -97,6 +120,10 @@ def replay_dead_letters(subscription: str, gateway: TheGateway, _: Subscriptions
     return schemas.Replayed(replayed=gateway.courier.replay(subscription))
 
 
+def _new_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+
+
 def _check(body: schemas.SubscriptionBody) -> None:
     try:
         parts = urlsplit(body.url)
@@ -107,6 +134,12 @@ def _check(body: schemas.SubscriptionBody) -> None:
         raise ApiError(422, "url: http or https, with a host, without a user name or a fragment")
     if unknown := [name for name in body.types if name not in ALERT_TYPES]:
         raise ApiError(422, f"types: there is no alert type {', '.join(unknown)}")
+
+
+def _may_see(body: schemas.SubscriptionBody, caller: Caller) -> None:
+    wanted = {"people:read": body.clear_text, "evidence:read": body.evidence_hours > 0}
+    if missing := [scope for scope, asked in wanted.items() if asked and not caller.may(scope)]:
+        raise ApiError(403, f"the token lacks the scope {' '.join(missing)}", more={"missing_scopes": missing})
 
 
 def _row(subscription: str, gateway: Gateway) -> sqlite3.Row:
@@ -122,5 +155,8 @@ def _fields(row: sqlite3.Row) -> dict[str, Any]:
     return {name: row[name] for name in ("id", "url", "max_severity", "cursor", "disabled")} | {
         "types": json.loads(row["types"]),
         "communities": json.loads(row["communities"]),
+        "places": json.loads(row["places"]),
+        "clear_text": bool(row["clear_text"]),
+        "evidence_hours": row["evidence_hours"],
         "created_at": when(row["created_at"]),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -14,10 +15,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from api import schemas
 from api.auth import AlertsRead, AnyToken, EvidenceRead, authorize, bearer
 from api.errors import ApiError
-from api.facade import TheGateway
+from api.facade import Gateway, TheGateway
 from api.stream import Feed, lines, newest
 from gateway.actions import NotFoundError
 from gateway.enrolment import media
+from gateway.evidencelinks import LinkError, followed
 from gateway.metrics import REGISTRY
 
 router = APIRouter(tags=["system"])
@@ -67,11 +69,35 @@ def get_metrics() -> Response:
 )
 def get_evidence(key: str, gateway: TheGateway, _: EvidenceRead) -> Response:
     """A captured picture, as long as it is kept."""
+    return _picture(key, gateway)
+
+
+def _picture(key: str, gateway: Gateway) -> Response:
     row = gateway.store.reader.execute("SELECT 1 FROM captures WHERE key = ?", (key,)).fetchone()
     image = gateway.evidence.read(key) if row else None
     if image is None:
         raise NotFoundError("there is no such picture, or not any more")
     return Response(image, media_type=media(image) or "application/octet-stream")
+
+
+@router.get(
+    "/v1/evidence-links/{link}",
+    response_class=Response,
+    responses={
+        200: {"content": {"image/jpeg": {}, "image/png": {}}, "description": "The picture."},
+        410: {"description": "The link is not good any more, or never was."},
+    },
+    tags=["alerts"],
+)
+def follow_evidence_link(link: str, gateway: TheGateway) -> Response:
+    """The one picture a delivered alert links to. No token: the link itself is the right to it, for its time, its
+    receiver and a number of looks, which are counted.
+    """
+    try:
+        key = followed(gateway.store, gateway.vault, link, datetime.now(UTC))
+    except LinkError as error:
+        raise ApiError(410, str(error)) from error
+    return _picture(key, gateway)
 
 
 @router.get(

@@ -94,7 +94,13 @@ class Estate:
         self.listeners: list[Callable[[], None]] = []
         self.problems: list[str] = []
         self.courier = Courier(self.store, self.vault, self.settings)
-        self.journal = Journal(self.store, self.vault, retention=self.settings.retention, limits=self.settings.limits)
+        self.journal = Journal(
+            self.store,
+            self.vault,
+            retention=self.settings.retention,
+            limits=self.settings.limits,
+            community_of=self.directory.community_of,
+        )
         now = datetime.now(UTC)
         self.hub = restored_hub(
             registry.kinds(), registry.protocols(), self.directory, self.settings, self.journal, now

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 
 from api.auth import ROLES, authenticate
 from gateway.store import Store
+from tests.gateway.shell import Shell
+from tests.gateway.test_ledger import lived
 
 
 def linli(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -69,3 +72,34 @@ def test_asking_for_the_version_loads_no_sub_command(tmp_path: Path):
         check=False,
     )
     assert (done.returncode, done.stdout.split()[0]) == (0, "linli"), done.stderr
+
+
+def test_a_ledger_is_checked_exported_and_its_tampering_named(tmp_path: Path):
+    shell = Shell(tmp_path / "d")
+    lived(shell, 1)
+    shell.close()
+    checked = linli("ledger", "verify", "--data", "d", cwd=tmp_path)
+    said = json.loads(checked.stdout)
+    assert (checked.returncode, said["wrong"], said["sealed_up_to"]) == (0, 0, said["last"])
+    tested = linli("ledger", "verify", "--self-test", "--data", "d", cwd=tmp_path)
+    assert json.loads(tested.stdout) == {"tampered": 1000, "found": 1000}
+    assert linli("ledger", "export", "all.jsonl", "--data", "d", cwd=tmp_path).returncode == 0
+    first = json.loads((tmp_path / "all.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert first["public_key"] == linli("ledger", "key", "--data", "d", cwd=tmp_path).stdout.strip()
+    with sqlite3.connect(tmp_path / "d" / "linli.db") as db:
+        db.execute("DELETE FROM ledger WHERE seq = 4")
+    broken = linli("ledger", "verify", "--data", "d", cwd=tmp_path)
+    assert (broken.returncode, broken.stderr) == (1, "row 4: deleted\n")
+    (tmp_path / "d" / "keys" / "ledger.key").unlink()
+    assert linli("ledger", "verify", "--data", "d", cwd=tmp_path).returncode == 2
+
+
+def test_a_quarter_is_reported_from_the_command_line(tmp_path: Path):
+    shell = Shell(tmp_path / "d")
+    lived(shell, 1)
+    shell.close()
+    (tmp_path / "linli.toml").write_text('data_dir = "d"\n', encoding="utf-8")
+    made = linli("report", "quarter", "2026Q4", "--config", "linli.toml", "--out", "out", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"2026Q4.json", "2026Q4.csv", "2026Q4.html"}
+    assert linli("report", "quarter", "2026-4", "--config", "linli.toml", "--out", "out", cwd=tmp_path).returncode == 2

@@ -12,7 +12,7 @@ from api.app import create_app
 from api.auth import SCOPES
 from tests.api.conftest import Estate
 
-OPEN = {"/health"}
+OPEN = {"/health", "/v1/evidence-links/{link}"}
 
 
 def operations(estate: Estate) -> list[tuple[str, str, dict]]:

@@ -10,6 +10,7 @@ import pytest
 from devices.effects import CheckPlate
 from devices.events import Listing
 from gateway.plates import checked
+from gateway.store import us
 from gateway.subscriptions import Letter, Subscriptions
 from tests.api.conftest import Estate, in_hours
 
@@ -82,7 +83,13 @@ def test_a_subscription_begins_now_and_shows_its_secret_once(call, estate: Estat
     assert secret not in listed.text
     assert [item["url"] for item in listed.json()["items"]] == ["https://grid.example/linli"]
     tables = Subscriptions(estate.store, estate.vault)
-    assert tables.secret(made.json()["id"]) == base64.b64decode(secret.removeprefix("whsec_"))
+    before = base64.b64decode(secret.removeprefix("whsec_"))
+    assert tables.secrets(made.json()["id"], us(datetime.now(UTC))) == [before]
+    turned = call("POST", f"/v1/subscriptions/{made.json()['id']}/secret", writer, json={"overlap_hours": 1}).json()
+    after = base64.b64decode(turned["secret"].removeprefix("whsec_"))
+    until = us(datetime.fromisoformat(turned["old_until"]))
+    assert tables.secrets(made.json()["id"], until - 1) == [after, before]
+    assert tables.secrets(made.json()["id"], until) == [after]
     assert [s.types for s in tables.all()] == [("door_forced",)]
     assert call("POST", "/v1/subscriptions", writer, json=body | {"from_start": True}).json()["cursor"] == 0
 

@@ -59,7 +59,8 @@ class RunningGateway(Child):
         broker = listen if self.embedded else f'url = "mqtt://127.0.0.1:{mqtt_port}"'
         self.config.write_text(
             f"data_dir = {json.dumps(str(self.data))}\n[mqtt]\n{broker}\n"
-            f"[http]\nport = {self.http_port}\n[faces]\nworkers = {workers}\n{settings}\n",
+            f"[http]\nport = {self.http_port}\n[faces]\nworkers = {workers}\n"
+            f'[webhooks]\nallow = ["127.0.0.0/8"]\n{settings}\n',
             encoding="utf-8",
         )
         super().__init__([*LINLI, "run", "--config", str(self.config)], folder / "gateway.log")

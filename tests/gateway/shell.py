@@ -91,7 +91,14 @@ class Shell:
         self.discovery = Discovery(registry.protocols())
         kinds, protocols = registry.kinds(), registry.protocols()
         limits = self.settings.limits
-        self.journal = Journal(self.store, self.vault, retention=self.settings.retention, limits=limits)
+        self.journal = Journal(
+            self.store,
+            self.vault,
+            retention=self.settings.retention,
+            limits=limits,
+            community_of=self.directory.community_of,
+        )
+        self.journal.begin_ledger(now, zone=self.settings.zone, companies=self.settings.companies)
         self.hub = restored_hub(kinds, protocols, self.directory, self.settings, self.journal, now)
         self.evidence = evidence = Evidence(folder / "evidence", self.vault)
         self.access = AccessBook(self.store, self.vault)

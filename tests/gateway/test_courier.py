@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from devices.alert_types import ALERT_TYPES
 from devices.alerts import Alert
 from gateway.courier import Courier, delays
 from gateway.delivery import Endpoint, Kind
+from gateway.evidencelinks import followed
 from gateway.settings import Settings, Webhooks
 from gateway.store import Store, us
 from gateway.vault import Vault
@@ -36,7 +38,8 @@ class Estate:
         types, most = more.get("types", []), more.get("max_severity", 3)
         with self.store.write() as db:
             db.execute(
-                "INSERT INTO subscriptions VALUES (?,?,?,?,?,?,0,?,'')",
+                "INSERT INTO subscriptions(id, url, secret, types, max_severity, communities, cursor, created_at,"
+                " disabled) VALUES (?,?,?,?,?,?,0,?,'')",
                 (
                     name,
                     url,
@@ -72,7 +75,7 @@ class Estate:
             )
 
     def courier(self, *, backoff: Callable[[int], float] = lambda _: 0.0, **limits: Any) -> Courier:
-        settings = Settings(webhooks=Webhooks(timeout_s=5, **limits))
+        settings = Settings(webhooks=Webhooks(**{"timeout_s": 5, "allow": ("127.0.0.0/8",)} | limits))
         courier = Courier(self.store, VAULT, settings, backoff=backoff)
         self.couriers.append(courier)
         courier.start()
@@ -159,8 +162,8 @@ def test_a_receiver_that_fails_gets_it_again_under_the_same_id(estate: Estate, r
 )
 def test_what_the_receiver_says_about_retrying_is_understood(receiver: Receiver, said: str, seconds: float) -> None:
     receiver.answer = lambda *_: (429, {"Retry-After": said})
-    endpoint = Endpoint(receiver.url, allow_private=True, timeout_s=5, connections=1)
-    headers = sign(secret_bytes(SECRET), "sub_1.1", int(time.time()), b"{}")
+    endpoint = Endpoint(receiver.url, allow=[ip_network("127.0.0.0/8")], timeout_s=5, connections=1)
+    headers = sign([secret_bytes(SECRET)], "sub_1.1", int(time.time()), b"{}")
     assert endpoint.post(b"{}", headers, 0.0) == (Kind.UNAVAILABLE, "HTTP 429", seconds)
     endpoint.close()
 
@@ -311,7 +314,7 @@ def test_a_private_address_is_not_called_where_that_is_not_allowed(estate: Estat
         tried.set()
         return 60.0
 
-    courier = estate.courier(backoff=backoff, allow_private=False)
+    courier = estate.courier(backoff=backoff, allow=())
     assert tried.wait(30)
     courier.stop()
     assert receiver.posts == []
@@ -329,3 +332,37 @@ def test_a_subscription_added_while_running_is_served(estate: Estate, receiver: 
 @pytest.mark.parametrize(("attempt", "least", "most"), [(1, 0.75, 1.25), (4, 6, 10), (40, 450, 750)])
 def test_waiting_doubles_up_to_ten_minutes(attempt: int, least: float, most: float) -> None:
     assert all(least <= delays(attempt) <= most for _ in range(100))
+
+
+def test_who_it_is_about_and_the_picture_leave_only_by_contract(estate: Estate, receiver: Receiver) -> None:
+    alert = Alert(
+        id="alert-1",
+        key="c1/lane-1/blocklisted_plate",
+        type="blocklisted_plate",
+        severity=ALERT_TYPES["blocklisted_plate"].severity,
+        community="c1",
+        device="lane-1",
+        first_seen=NOW,
+        last_seen=NOW,
+        raised_at=NOW,
+        subject="苏A00001",
+        evidence="ab" * 32,
+    )
+    for name in ("plain", "contract"):
+        estate.subscribe(receiver.url, name=name)
+    with estate.store.write() as db:
+        db.execute("UPDATE subscriptions SET clear_text=1, evidence_hours=24 WHERE id='contract'")
+        db.execute(
+            "INSERT INTO alert_changes(alert, change, actor, reason, at, body) VALUES ('alert-1','raised','g','',?,?)",
+            (us(NOW), msgspec.json.encode(alert)),
+        )
+    courier = estate.courier()
+    receiver.wait(lambda: len(receiver.posts) == 2)
+    courier.stop()
+    said = {post.id.split(".")[0]: post.event["data"] for post in receiver.posts}
+    assert said["contract"]["subject"] == "苏A00001"
+    link = said["contract"]["evidence"].removeprefix("/v1/evidence-links/")
+    assert "ab" * 8 not in link
+    assert followed(estate.store, VAULT, link, datetime.now(UTC)) == "ab" * 32
+    assert len(said["plain"]["subject"]) == 32
+    assert said["plain"]["evidence"] == "/v1/evidence/" + "ab" * 32

@@ -2,6 +2,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -55,8 +56,8 @@ def secured(receiver: Receiver, folder: Path, host: str) -> Path:
 
 
 def post(url: str) -> Outcome:
-    endpoint = Endpoint(url, allow_private=True, timeout_s=5, connections=1)
-    outcome = endpoint.post(b"{}", sign(secret_bytes(SECRET), "sub_1.1", int(time.time()), b"{}"), 0.0)
+    endpoint = Endpoint(url, allow=[ip_network("127.0.0.0/8")], timeout_s=5, connections=1)
+    outcome = endpoint.post(b"{}", sign([secret_bytes(SECRET)], "sub_1.1", int(time.time()), b"{}"), 0.0)
     endpoint.close()
     return outcome
 

@@ -1,6 +1,7 @@
 import json
 import time
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ from devices.alerts import Alert
 from gateway import webhooks
 from gateway.store import us
 from gateway.vault import Vault
-from gateway.webhooks import BlockedError, cloud_event, public_detail, resolve_allowed, secret_bytes, sign
+from gateway.webhooks import BlockedError, Network, cloud_event, public_detail, resolve_allowed, secret_bytes, sign
 
 NOW = datetime(2024, 5, 1, 8, 30, tzinfo=UTC)
+EVERYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 SECRET = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldY"
 VAULT = Vault(bytes(32))
 
@@ -104,10 +106,23 @@ def test_every_type_of_alert_can_be_said(code: str) -> None:
 
 @given(body=st.text().map(str.encode), msg_id=st.text("abc._0123", min_size=1))
 def test_receivers_can_verify_the_signature(body: bytes, msg_id: str) -> None:
-    headers = sign(secret_bytes(SECRET), msg_id, int(time.time()), body)
+    headers = sign([secret_bytes(SECRET)], msg_id, int(time.time()), body)
     Webhook(SECRET).verify(body, headers, json_parse=False)
     with pytest.raises(WebhookVerificationError):
         Webhook(SECRET).verify(body + b"!", headers, json_parse=False)
+
+
+def test_the_published_vector_comes_out_as_published() -> None:
+    key = secret_bytes("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    headers = sign([key], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
+    assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_both_secrets_verify_while_one_takes_over() -> None:
+    other = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    headers = sign([secret_bytes(SECRET), secret_bytes(other)], "sub_1.1", int(time.time()), b"{}")
+    for secret in (SECRET, other):
+        Webhook(secret).verify(b"{}", headers)
 
 
 @pytest.mark.parametrize("secret", ["whsec_", "whsec_not base64!", "whsec_QUI"])
@@ -148,21 +163,21 @@ PRIVATE = [
 
 
 @pytest.mark.parametrize("url", ALWAYS_BLOCKED)
-@pytest.mark.parametrize("allow_private", [True, False])
-def test_some_addresses_are_never_called(url: str, allow_private: bool) -> None:
+@pytest.mark.parametrize("allow", [EVERYWHERE, ()])
+def test_some_addresses_are_never_called(url: str, allow: tuple[Network, ...]) -> None:
     with pytest.raises(BlockedError):
-        resolve_allowed(url, allow_private)
+        resolve_allowed(url, allow)
 
 
 @pytest.mark.parametrize("url", PRIVATE)
 def test_private_addresses_are_called_only_where_allowed(url: str) -> None:
-    assert resolve_allowed(url, allow_private=True).ip
-    with pytest.raises(BlockedError, match="allow_private"):
-        resolve_allowed(url, allow_private=False)
+    assert resolve_allowed(url, allow=EVERYWHERE).ip
+    with pytest.raises(BlockedError, match=r"webhooks\.allow"):
+        resolve_allowed(url, allow=())
 
 
 def test_a_public_address_is_called() -> None:
-    target = resolve_allowed("https://93.184.215.14/hook?a=1", allow_private=False)
+    target = resolve_allowed("https://93.184.215.14/hook?a=1", allow=())
     assert target == ("93.184.215.14", "93.184.215.14", 443, True, "/hook?a=1")
 
 
@@ -172,7 +187,7 @@ def test_one_bad_address_among_a_names_several_blocks_it(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(webhooks.socket, "getaddrinfo", resolve)
     with pytest.raises(BlockedError):
-        resolve_allowed("http://backend.example/", allow_private=True)
+        resolve_allowed("http://backend.example/", allow=EVERYWHERE)
 
 
 def test_a_chinese_name_is_called_by_its_ascii_form(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +198,7 @@ def test_a_chinese_name_is_called_by_its_ascii_form(monkeypatch: pytest.MonkeyPa
         return [(2, 1, 6, "", ("93.184.215.14", 80))]
 
     monkeypatch.setattr(webhooks.socket, "getaddrinfo", resolve)
-    target = resolve_allowed("http://网格.example/", allow_private=True)
+    target = resolve_allowed("http://网格.example/", allow=EVERYWHERE)
     assert [target.host] == asked == ["xn--0xvs72c.example"]
     with pytest.raises(BlockedError):
-        resolve_allowed(f"http://{'网' * 80}.example/", allow_private=True)
+        resolve_allowed(f"http://{'网' * 80}.example/", allow=EVERYWHERE)

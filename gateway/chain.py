@@ -1,0 +1,90 @@
+"""The chain of the ledger, pure: how a row is hashed, what a seal signs, and which rows were touched.
+
+A row's hash is SHA-256(hash of the row before || seq, at, kind, each with a line feed, and the body's bytes); before
+the first row stand 32 zero bytes. A seal is an Ed25519 signature over the hash of one row: a `checkpoint` vouches for
+everything up to it, an `anchor` for everything before the first row that is still kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+NOTHING = bytes(32)
+"""What stands before the first row."""
+
+
+class Row(NamedTuple):
+    """One row of the ledger. `at`: microseconds since 1970 UTC; `body`: canonical JSON (sorted names, no spaces)."""
+
+    seq: int
+    at: int
+    kind: str
+    body: bytes
+    hash: bytes
+
+
+class Seal(NamedTuple):
+    """A signature over the row `seq`. `kind`: checkpoint or anchor; `at`: when it was made, as in a row."""
+
+    seq: int
+    hash: bytes
+    at: int
+    kind: str
+    signature: bytes
+
+
+class Finding(NamedTuple):
+    """Something wrong, and the rows it can lie in: a row rewritten together with its hash shows at the next one."""
+
+    first: int
+    last: int
+    what: str
+
+
+Genuine = Callable[[bytes, bytes], bool]
+"""Whether a signature (first) fits a message (second)."""
+
+
+def linked(before: bytes, seq: int, at: int, kind: str, body: bytes) -> bytes:
+    """The hash of a row that follows the row with hash `before`."""
+    return hashlib.sha256(b"%b%d\n%d\n%b\n%b" % (before, seq, at, kind.encode(), body)).digest()
+
+
+def sealed_message(kind: str, seq: int, at: int, row_hash: bytes) -> bytes:
+    """What a seal signs."""
+    return b"linli-ledger-v1\n%b\n%d\n%d\n%b" % (kind.encode(), seq, at, row_hash.hex().encode())
+
+
+def findings(rows: Iterable[Row], seals: Iterable[Seal], genuine: Genuine) -> list[Finding]:
+    """Everything wrong with a ledger; empty if nothing is. `rows` by `seq`.
+
+    What it cannot see: rows after the last seal that were cut off, or rewritten to the end.
+    """
+    found: list[Finding] = []
+    good: dict[int, Seal] = {}
+    start = Seal(0, NOTHING, 0, "anchor", b"")
+    for seal in seals:
+        if not genuine(seal.signature, sealed_message(seal.kind, seal.seq, seal.at, seal.hash)):
+            found.append(Finding(seal.seq, seal.seq, f"the {seal.kind} was not signed with this key"))
+            continue
+        good[seal.seq] = seal
+        if seal.kind == "anchor" and seal.seq > start.seq:
+            start = seal
+    seq, before = start.seq, start.hash
+    for row in rows:
+        if row.seq <= start.seq:
+            found.append(Finding(row.seq, row.seq, "the row stands before the anchor"))
+            continue
+        if row.seq != seq + 1:
+            found.append(Finding(seq + 1, row.seq - 1, "deleted"))
+        elif row.hash != linked(before, row.seq, row.at, row.kind, row.body):
+            found.append(Finding(max(row.seq - 1, start.seq + 1), row.seq, "edited or moved"))
+        if row.seq in good and good[row.seq].hash != row.hash:
+            found.append(Finding(row.seq, row.seq, "not the row that was sealed"))
+        seq, before = row.seq, row.hash
+    last = max(good, default=0)
+    if seq < last:
+        found.append(Finding(seq + 1, last, "deleted from the end"))
+    return found
