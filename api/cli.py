@@ -18,6 +18,8 @@ OURS = {
     "run": "api.commands.run:run",
     "token": "api.commands.token:app",
     "decode": "api.commands.decode:decode",
+    "devices": "api.commands.devices:app",
+    "site": "api.commands.site:app",
 }
 
 

@@ -9,11 +9,14 @@ from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Request
 
+from devices.model import Device
 from gateway.access import AccessBook
 from gateway.actions import Action
 from gateway.directory import Directory
+from gateway.discovery import Discovered
 from gateway.enrolment import Looker
 from gateway.inbox import PostAnswer, Posted
+from gateway.lists import ListView
 from gateway.people import Photos
 from gateway.settings import Settings
 from gateway.store import Store
@@ -36,6 +39,13 @@ class Courier(Protocol):
     def replay(self, subscription: str) -> int: ...
 
 
+class Lists(Protocol):
+    """What keeps the terminals' own lists (`gateway.lists.Lists`)."""
+
+    def view(self, device: Device, now: datetime) -> ListView: ...
+    def resync(self, device: Device, now: datetime) -> None: ...
+
+
 class Gateway(Protocol):
     """The running gateway, as the API sees it. Everything may be called from any thread."""
 
@@ -54,6 +64,8 @@ class Gateway(Protocol):
     @property
     def courier(self) -> Courier: ...
     @property
+    def lists(self) -> Lists: ...
+    @property
     def listeners(self) -> list[Callable[[], None]]: ...
     @property
     def access(self) -> AccessBook: ...
@@ -62,6 +74,8 @@ class Gateway(Protocol):
     def health(self) -> Health: ...
     def online(self, device_id: str) -> bool | None: ...
     def last_seen(self, device_id: str) -> datetime | None: ...
+    def discovered(self) -> list[Discovered]: ...
+    def listen(self, seconds: float) -> None: ...
 
 
 def the_gateway(request: Request) -> Gateway:

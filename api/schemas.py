@@ -175,8 +175,10 @@ class DeviceNew(DeviceBody):
 class DeviceView(DeviceNew):
     online: bool | None = Field(description="null: not heard of since the gateway knows it.")
     last_seen: Utc | None
+    clock_offset_s: float | None = Field(description="Its clock minus ours; null: not measured.")
     state: dict[str, Any] = Field(description="What its kind remembers, nothing personal.")
-    commands: list[str] = Field(description="What it can be told.", examples=[["open_passage"]])
+    commands: list[str] = Field(description="What it can be told.", examples=[["open_passage", "reboot"]])
+    warnings: list[str] = Field(description="What will not work as it is registered, and what to do about it.")
 
 
 class DeviceList(Shape):
@@ -217,9 +219,65 @@ class AccessSet(AccessView):
     )
 
 
+class DiscoveredView(Shape):
+    """Somebody who speaks on the broker and is not registered."""
+
+    protocol: str = Field(description="What it speaks, as far as can be told; empty: nobody's topics look like this.")
+    address: str = Field(description="Its name in that protocol; empty: the topic is not one its protocol listens on.")
+    topic: str
+    heard: bool = Field(description="A protocol listens on the topic, so that registering it is enough.")
+    kind: str = Field(description="What it seems to be, from what it says; empty: it has not said enough.")
+    count: int
+    first_seen: Utc
+    last_seen: Utc
+    sample: str = Field(
+        description="Its first message, values masked by shape (汉 a character, A a letter, 9 a digit).",
+        examples=['{"id":"A-9","event":{"type":"AAAA_AAAAAAA","open":true}}'],
+    )
+
+
+class DiscoveredList(Shape):
+    items: list[DiscoveredView]
+
+
+class EventView(Shape):
+    """That something happened at a device; what is said of people stays inside."""
+
+    seq: int
+    type: str = Field(examples=["door_changed"])
+    at: Utc = Field(description="As the device said it.")
+    received_at: Utc
+    late: bool
+
+
+class EventList(Shape):
+    items: list[EventView]
+    next: int = Field(description="Give it as `after` for what comes next.")
+
+
 class CommandBody(Shape):
-    type: Literal["open_passage", "close_barrier", "set_lamp"]
+    """What a device is to do. `done` is proven: open_passage and close_barrier by the door or arm sensor, set_lamp by
+    the lamp's level, take_snapshot by its picture, reboot by a new boot id, sync_time by the clock of the next
+    heartbeat.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"type": "open_passage"},
+                {"type": "set_lamp", "level_pct": 40},
+                {"type": "speak", "text": "请勿堵塞消防通道"},
+                {"type": "take_snapshot"},
+                {"type": "sync_time"},
+                {"type": "reboot"},
+            ]
+        }
+    )
+    type: Literal["open_passage", "close_barrier", "set_lamp", "speak", "take_snapshot", "reboot", "sync_time"]
     level_pct: float | None = Field(default=None, ge=0, le=100, description="For set_lamp: 0 off, 100 full.")
+    text: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        default=None, description="For speak: what to say. Not kept: it may name somebody."
+    )
     not_after: Moment | None = Field(
         default=None, description="Published before this instant or never; at most a minute away."
     )
@@ -245,18 +303,43 @@ class CommandList(Shape):
     items: list[CommandView]
 
 
+class ListRefusalView(Shape):
+    entry: str = Field(description="A person's id, or a plate: the latter with the scope vehicles:read only.")
+    reason: str = Field(examples=["no face found"])
+    name: str = Field(default="", description="With the scope people:read only.")
+
+
+class DeviceListView(Shape):
+    """The list a device decides by itself with: how far it has come to what it should hold."""
+
+    device: str
+    what: str = Field(examples=["persons", "plates"], description="Empty: it holds no list (params.holds_list).")
+    wanted: int = Field(description="Still to be sent, or sent again.")
+    sent: int = Field(description="On their way.")
+    held: int = Field(description="Confirmed by the device.")
+    refused: int = Field(description="Not taken by the device; tried again when they change.")
+    removing: int = Field(description="To be removed, and not confirmed yet.")
+    refusals: list[ListRefusalView]
+    doubted: bool = Field(description="It restarted; it may say what it holds, or everything is sent again.")
+    failures: int = Field(description="Batches in a row without a full answer.")
+
+
 class ConsentView(Shape):
     id: str
     scope: str = Field(examples=["estate", "building:3"])
     granted_at: Utc
     until: Utc
     recorded_by: str
+    terminals: bool = Field(description="A copy of the photo may lie on terminals within the scope.")
 
 
 class ConsentBody(Shape):
     scope: str = Field(pattern="^(estate|building:.{1,64})$", examples=["estate", "building:3"])
     until: Moment
     recorded_by: Text = Field(default="", description="Who took it down; empty: the token's name.")
+    terminals: bool = Field(
+        default=False, description="Whether a copy of the photo may lie on terminals that decide by themselves."
+    )
 
 
 class RefusedPhoto(Shape):
@@ -291,6 +374,16 @@ class ReceiptView(Shape):
     templates_deleted: int
     photos_deleted: int = Field(description="Enrolled photos and captures that showed the person.")
     at: Utc
+    terminals: list[str] = Field(description="Devices that may still hold a copy; each counts until it confirms.")
+
+
+class ReceiptState(Shape):
+    """A receipt as it stands now."""
+
+    receipt: str
+    person: str
+    at: Utc
+    terminals: list[str] = Field(description="Devices that have not confirmed yet; empty: nothing is left anywhere.")
 
 
 class VehicleBody(Shape):
@@ -328,6 +421,40 @@ class PlaceBody(Shape):
     kind: Literal["district", "sub_district", "community", "grid", "building", "unit"]
     name: Text
     parent: Id = Field(default="", description="The place it lies in.")
+
+
+class SiteVehicle(VehicleBody):
+    plate: Annotated[str, Field(min_length=1, max_length=16)] = Field(examples=["粤B12345"])
+
+
+class SiteBody(Shape):
+    """A whole site. A section that is absent stays as it is."""
+
+    places: Annotated[list[PlaceBody], Field(max_length=10_000)] | None = None
+    devices: Annotated[list[DeviceNew], Field(max_length=10_000)] | None = None
+    vehicles: Annotated[list[SiteVehicle], Field(max_length=100_000)] | None = None
+    prune: bool = Field(default=False, description="Remove what is there and not in a section that is given.")
+    dry_run: bool = Field(default=False, description="Only say what would change.")
+
+
+class SiteChange(Shape):
+    id: str
+    fields: list[str]
+
+
+class SiteDifference(Shape):
+    added: list[str]
+    changed: list[SiteChange]
+    removed: list[str]
+    unchanged: int
+
+
+class SiteView(Shape):
+    """What changed, or would: by id, vehicles by plate."""
+
+    places: SiteDifference
+    devices: SiteDifference
+    vehicles: SiteDifference
 
 
 class PlaceList(Shape):

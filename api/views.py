@@ -14,10 +14,13 @@ from api.auth import Caller
 from api.facade import Gateway
 from devices.alert_types import ALERT_TYPES
 from devices.alerts import Alert
-from devices.commands import CommandRecord
+from devices.commands import LISTS, CommandRecord, name_of
 from devices.escalation import LEVELS
-from devices.model import Device, Protocol
+from devices.kinds.link import PARAMS as LINK_PARAMS
+from devices.model import Device, DeviceKind, Protocol
 from gateway.actions import NotFoundError
+from gateway.listplan import HOLDS, list_of
+from gateway.lists import ListView
 from gateway.residents import Resident
 from gateway.store import when
 from gateway.vehicles import Vehicle
@@ -26,15 +29,19 @@ _PERSONAL = ("plate", "person", "evidence", "vehicle", "value", "granted", "open
 """A key of a device's state with one of these words in its name is not shown."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)")
 
+_EVERYWHERE = frozenset({"reboot", "sync_time"})
 _USES: Mapping[str, frozenset[str]] = {
-    "face_gate": frozenset({"open_passage"}),
-    "barrier": frozenset({"open_passage", "close_barrier"}),
-    "light": frozenset({"set_lamp"}),
-    "camera": frozenset(),
-    "cover": frozenset(),
-    "bay": frozenset(),
+    "face_gate": frozenset({"open_passage", "speak", "take_snapshot"}) | _EVERYWHERE,
+    "barrier": frozenset({"open_passage", "close_barrier", "speak", "take_snapshot"}) | _EVERYWHERE,
+    "light": frozenset({"set_lamp"}) | _EVERYWHERE,
+    "camera": frozenset({"speak", "take_snapshot"}) | _EVERYWHERE,
+    "cover": _EVERYWHERE,
+    "bay": _EVERYWHERE,
 }
-"""The commands our own kinds have a use for; a plug-in's kind takes whatever its protocol speaks."""
+"""The commands our own kinds have a use for; a plug-in's kind takes whatever its protocol speaks. Lists are kept by the
+gateway itself (`gateway.lists`): nobody sends one by hand."""
+_NEEDS: Mapping[str, str] = {"face_gate": "open_passage", "barrier": "open_passage", "light": "set_lamp"}
+"""Without this command a device of the kind only reports."""
 
 read_alert = msgspec.json.Decoder(Alert).decode
 read_command = msgspec.json.Decoder(CommandRecord).decode
@@ -110,22 +117,55 @@ def _change(row: sqlite3.Row) -> dict[str, Any]:
 def commands_of(device: Device, protocols: Mapping[str, Protocol]) -> list[str]:
     """What a device can be told: what its protocol has a message for and its kind has a use for."""
     protocol = protocols.get(device.protocol)
-    spoken = {str(command.__struct_config__.tag) for command in protocol.commands} if protocol else set()
-    return sorted(spoken & _USES.get(device.kind, spoken))
+    spoken = {name_of(command) for command in protocol.commands} if protocol else set()
+    return sorted(spoken & _USES.get(device.kind, spoken - LISTS))
+
+
+def warnings_of(device: Device, protocols: Mapping[str, Protocol], kinds: Mapping[str, DeviceKind[Any]]) -> list[str]:
+    """What will not work with this device as it is registered, in words, with what to do: told when it is registered
+    and not at night.
+    """
+    found = []
+    protocol, kind = protocols.get(device.protocol), kinds.get(device.kind)
+    need = _NEEDS.get(device.kind)
+    if protocol and need and need not in {name_of(command) for command in protocol.commands}:
+        found.append(
+            f"{device.protocol} has no message for {need}: this {device.kind} reports only and cannot be commanded; "
+            "wire its relay to a controller that can, or choose the protocol that can"
+        )
+    if device.param(HOLDS, 0.0) and protocol and list_of(device, protocol) is None:
+        found.append(
+            f"{HOLDS}: {device.protocol} has no list for a {device.kind}; it is not kept supplied, so let the gateway "
+            "decide there"
+        )
+    if kind is not None:
+        known = {*kind.params, *LINK_PARAMS}
+        found += [
+            f"params.{name}: a {device.kind} has no such limit; it has {', '.join(sorted(known))}"
+            for name in sorted(device.params.keys() - known)
+        ]
+    return found
 
 
 def device_view(
-    device: Device, gateway: Gateway, protocols: Mapping[str, Protocol], state: bytes | None
+    device: Device,
+    gateway: Gateway,
+    protocols: Mapping[str, Protocol],
+    kinds: Mapping[str, DeviceKind[Any]],
+    state: bytes | None,
 ) -> schemas.DeviceView:
     """A device with what is known of it. `state` is its row in `states`."""
     body = msgspec.json.decode(state) if state else {}
-    shown = impersonal(body.get("kind", body) if isinstance(body, dict) else {})
+    link, kind = (body.get("link"), body.get("kind", body)) if isinstance(body, dict) else (None, {})
+    shown = impersonal(kind)
     return schemas.DeviceView(
         **msgspec.to_builtins(device),
         online=gateway.online(device.id),
         last_seen=gateway.last_seen(device.id),
+        clock_offset_s=link.get("clock_offset_s") if isinstance(link, dict) else None,
         state=shown if isinstance(shown, dict) else {},
         commands=commands_of(device, protocols),
+        warnings=warnings_of(device, protocols, kinds),
     )
 
 
@@ -144,9 +184,33 @@ def impersonal(value: Any) -> Any:
 
 
 def command_view(record: CommandRecord) -> schemas.CommandView:
-    """A command."""
-    fields = {name: getattr(record, name) for name in record.__struct_fields__}
+    """A command; what it says of entries of a list stays inside."""
+    fields = {name: getattr(record, name) for name in schemas.CommandView.model_fields if hasattr(record, name)}
     return schemas.CommandView(**fields, final=record.status.final)
+
+
+def list_view(device: Device, held: ListView, gateway: Gateway, caller: Caller) -> schemas.DeviceListView:
+    """A device's list. A plate is shown to who may see vehicles, a name to who may see people."""
+    refusals = []
+    for entry, reason in held.refused:
+        shown = entry if held.what == "persons" or caller.may("vehicles:read") else ""
+        name = _name_of(entry, gateway) if held.what == "persons" and caller.may("people:read") else ""
+        refusals.append(schemas.ListRefusalView(entry=shown, reason=reason, name=name))
+    return schemas.DeviceListView(
+        device=device.id,
+        what=held.what,
+        refusals=refusals,
+        doubted=held.doubted,
+        failures=held.failures,
+        **held.counts,
+    )
+
+
+def _name_of(person: str, gateway: Gateway) -> str:
+    try:
+        return gateway.directory.residents.get(person).name
+    except NotFoundError:
+        return ""
 
 
 def photo_path(person: str) -> str:

@@ -52,11 +52,13 @@ class WorkOnAlert(Action, frozen=True, kw_only=True):
 
 class SendCommand(Action, frozen=True, kw_only=True):
     """Publish `command` (its `device` names the target) once. Answered with the `CommandRecord`; the same
-    `idempotency_key` again is answered with the first one's record and publishes nothing.
+    `idempotency_key` again is answered with the first one's record and publishes nothing. `command_id`: chosen by who
+    asks, where it must be written down before; "" for a new one.
     """
 
     command: Command
     idempotency_key: str = ""
+    command_id: str = ""
 
 
 class ReloadDirectory(Action, frozen=True, kw_only=True):

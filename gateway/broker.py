@@ -10,6 +10,7 @@ import ctypes
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -18,12 +19,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from gateway.rights import topic_of
 from gateway.settings import Mqtt, SettingsError
 
 log = structlog.get_logger()
@@ -31,6 +33,7 @@ log = structlog.get_logger()
 GATEWAY_USER, DEVICE_USER = "gateway", "device"
 START_WITHIN_S = 10.0
 FORBADE_LATELY_S = 600.0
+_FORBIDDEN = re.compile(r'Publish Violation - .*Subject "([^"]{1,256})"')
 _RESTART_AFTER_S = 0.5
 _PR_SET_PDEATHSIG = 1
 
@@ -105,6 +108,8 @@ class Broker:
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self.violations = 0
+        self.on_forbidden: Callable[[str], None] = lambda _topic: None
+        """Told the topic of each message it refused: called from the thread that reads its log."""
         self._violated_at = float("-inf")
         self.restarts = 0
         self.trouble = ""
@@ -210,6 +215,8 @@ class Broker:
             if "Violation" in line:  # "Publish Violation - Subject ...", and the same for Subscription
                 self.violations += 1
                 self._violated_at = time.monotonic()
+                if forbidden := _FORBIDDEN.search(line):
+                    self.on_forbidden(topic_of(forbidden.group(1)))
                 if self.violations.bit_count() == 1:  # 1, 2, 4, 8...: a device that insists must not fill the log
                     log.warning("broker_forbade", count=self.violations)
             elif "[ERR]" in line or "[FTL]" in line:

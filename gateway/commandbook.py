@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from devices import commands
 from devices.commands import CommandRecord
-from devices.effects import Command
-from devices.events import CommandAnswered, CommandResult, Event
-from devices.model import Device, Protocol
+from devices.effects import Command, SyncPersons
+from devices.events import CommandAnswered, CommandResult, Event, ListAnswered
+from devices.model import Device, Outgoing, Protocol
 from gateway import metrics
 from gateway.changes import Changes, Sending
 from gateway.schedule import Schedule
@@ -25,17 +27,30 @@ class CommandBook:
         self._open_of: dict[str, dict[str, None]] = {}  # by device: in the order of sending
 
     def send(
-        self, command: Command, command_id: str, device: Device, now: datetime, turn: Changes, *, by: str, key: str = ""
+        self,
+        command: Command,
+        command_id: str,
+        device: Device,
+        now: datetime,
+        turn: Changes,
+        *,
+        by: str,
+        key: str = "",
+        boot_id: str = "",
     ) -> CommandRecord:
         """Record a command as sent and have it published once the record is safe. A crash in between loses it.
+        `boot_id`: the device's now, so that a restart shows.
 
         :raises UnsupportedCommandError: the device's protocol has no message for it.
         """
         message = self._protocols[device.protocol].encode(command, command_id, device, now)
+        if isinstance(command, SyncPersons) and isinstance(message, Outgoing):
+            # A broker keeps QoS 1 on its disk for who is away, and a photograph must lie nowhere.
+            message = replace(message, qos=0)
         if key:
             turn.keys[command_id] = key
         turn.sendings.append(Sending(message, device.id, command_id, command.not_after))
-        return self._settle(commands.recorded(command, command_id, by=by, now=now), turn)
+        return self._settle(commands.recorded(command, command_id, by=by, now=now, boot_id=boot_id), turn)
 
     def _settle(self, record: CommandRecord, turn: Changes) -> CommandRecord:
         turn.commands[record.id] = record
@@ -76,12 +91,31 @@ class CommandBook:
         if record is not None and record.device == device.id and not record.status.final:
             self._settle(commands.answered(record, event), turn)
 
+    def listed(self, event: ListAnswered, device: Device, *, batch: Changes, turn: Changes) -> None:
+        """The device says what it took of a list it was sent."""
+        record = self._record(event.command_id, batch, turn)
+        if record is not None and record.device == device.id and not record.status.final:
+            self._settle(commands.listed(record, event), turn)
+
+    def waits(self, device: Device) -> bool:
+        """A command of this device, published before, has no outcome yet."""
+        return device.id in self._open_of
+
     def sensed(self, event: Event, device: Device, *, batch: Changes, turn: Changes) -> None:
         """A sensor of the device may show what its commands did."""
+        self._look(device, lambda record: commands.sensed(record, event), batch, turn)
+
+    def clocked(self, offset_s: float, device: Device, now: datetime, *, batch: Changes, turn: Changes) -> None:
+        """The device's clock was measured: its time minus ours, seconds."""
+        self._look(device, lambda record: commands.clocked(record, offset_s, now), batch, turn)
+
+    def _look(
+        self, device: Device, look: Callable[[CommandRecord], CommandRecord], batch: Changes, turn: Changes
+    ) -> None:
         for command in {**self._open_of.get(device.id, {}), **batch.commands, **turn.commands}:
             record = self._record(command, batch, turn)
             if record is not None and record.device == device.id and not record.status.final:
-                after = commands.sensed(record, event)
+                after = look(record)
                 if after is not record:
                     self._settle(after, turn)
 

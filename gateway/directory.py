@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from sqlite3 import Connection, Row
+from sqlite3 import Connection, IntegrityError, Row
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -57,7 +57,13 @@ class Directory:
         self._addresses: dict[tuple[str, str], Device] = {}
         self._vehicles: dict[str, Vehicle] = {}
         self.residents = People(store, vault, gallery)
+        self.listeners = self.residents.listeners
+        """Called after whom or what devices should know of has changed."""
         self.roster = Roster(store, vault, zone=zone)
+
+    def _tell(self) -> None:
+        for listener in self.listeners:
+            listener()
 
     def load(self) -> None:
         """Everything from the database into memory, templates into the gallery.
@@ -88,14 +94,25 @@ class Directory:
         """Every device, by id."""
         return sorted(self._devices.copy().values(), key=lambda device: device.id)
 
+    def with_defaults(self, device: Device) -> Device:
+        """The device with the estate's community and zone where it names none."""
+        return replace(device, community=device.community or self._community, zone=device.zone or self._zone)
+
+    def check_device(self, device: Device) -> None:
+        """Is it acceptable in itself?
+
+        :raises InvalidError: its id, kind, protocol, address or zone is not.
+        """
+        _check_device(device)
+
     def put_device(self, device: Device, *, new: bool = False) -> bool:
         """Register or change a device; says whether it is a new one. `new`: it must be.
 
         :raises TakenError: another device has its address, or it is there already and must be new.
         :raises InvalidError: its id, kind, protocol, address or zone is not acceptable.
         """
-        device = replace(device, community=device.community or self._community, zone=device.zone or self._zone)
-        _check_device(device)
+        device = self.with_defaults(device)
+        self.check_device(device)
         with self._lock:
             known = self._devices.get(device.id)
             if new and known:
@@ -104,15 +121,13 @@ class Directory:
             if other and other.id != device.id:
                 raise TakenError(f"{device.protocol} {device.address} is the address of {other.id}")
             with self._store.write() as db:
-                db.execute(
-                    "INSERT OR REPLACE INTO devices VALUES(?, ?, ?, ?)",
-                    (device.id, device.protocol, device.address, msgspec.json.encode(device)),
-                )
+                _write_devices(db, [device])
             self._devices[device.id] = device
             self._addresses[(device.protocol, device.address)] = device
             # An address that stays is never missing in between: the engine would take its messages for a stranger's.
             if known and (known.protocol, known.address) != (device.protocol, device.address):
                 self._addresses.pop((known.protocol, known.address), None)
+        self._tell()
         return known is None
 
     def remove_device(self, device_id: str) -> None:
@@ -192,6 +207,7 @@ class Directory:
             with self._store.write() as db:
                 db.execute("DELETE FROM vehicles WHERE plate = ?", (normal,))
             del self._vehicles[normal]
+        self._tell()
 
     def import_vehicles(self, text: str) -> ImportReport:
         """Take over a CSV file (`gateway.vehicles.read_csv`): good lines in one transaction, the others reported."""
@@ -205,22 +221,26 @@ class Directory:
 
     def _put_vehicles(self, vehicles: Sequence[Vehicle]) -> None:
         with self._store.write() as db:
-            db.executemany(
-                "INSERT OR REPLACE INTO vehicles VALUES(?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        vehicle.plate,
-                        vehicle.id,
-                        vehicle.listing.value,
-                        self._sealed(vehicle.owner, f"owner:{vehicle.id}"),
-                        us(vehicle.valid_from) if vehicle.valid_from else None,
-                        us(vehicle.valid_to) if vehicle.valid_to else None,
-                        self._sealed(vehicle.note, f"note:{vehicle.id}"),
-                    )
-                    for vehicle in vehicles
-                ],
-            )
+            self._write_vehicles(db, vehicles)
         self._vehicles |= {vehicle.plate: vehicle for vehicle in vehicles}
+        self._tell()
+
+    def _write_vehicles(self, db: Connection, vehicles: Sequence[Vehicle]) -> None:
+        db.executemany(
+            "INSERT OR REPLACE INTO vehicles VALUES(?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    vehicle.plate,
+                    vehicle.id,
+                    vehicle.listing.value,
+                    self._sealed(vehicle.owner, f"owner:{vehicle.id}"),
+                    us(vehicle.valid_from) if vehicle.valid_from else None,
+                    us(vehicle.valid_to) if vehicle.valid_to else None,
+                    self._sealed(vehicle.note, f"note:{vehicle.id}"),
+                )
+                for vehicle in vehicles
+            ],
+        )
 
     def _vehicle(self, row: Row) -> Vehicle:
         return Vehicle(
@@ -251,6 +271,16 @@ class Directory:
 
         :raises InvalidError: an id stands twice, a parent is not among them, or a place lies within itself.
         """
+        self.check_places(places)
+        with self._store.write() as db:
+            _replace_places(db, places)
+        self.roster.load_places()
+
+    def check_places(self, places: Sequence[Place]) -> None:
+        """Do these places go together?
+
+        :raises InvalidError: an id stands twice, a parent is not among them, or a place lies within itself.
+        """
         parents = {place.id: place.parent for place in places}
         if len(parents) != len(places):
             raise InvalidError("an id stands twice among the places")
@@ -258,15 +288,53 @@ class Directory:
         for place in places:
             _check_parents(place.id, parents)
             _check_kind(place, kinds)
-        with self._store.write() as db:
-            _replace_places(db, places)
-        self.roster.load_places()
+
+    # -- a whole site at once ---------------------------------------------
+
+    def apply(
+        self,
+        *,
+        places: Sequence[Place] | None,
+        devices: Sequence[Device],
+        gone_devices: Sequence[str],
+        vehicles: Sequence[Vehicle],
+        gone_vehicles: Sequence[str],
+    ) -> None:
+        """Checked changes (`gateway.site`) in one transaction. `places`: all of them, None to leave them."""
+        with self._lock:
+            with self._store.write() as db:
+                if places is not None:
+                    _replace_places(db, places)
+                db.executemany("DELETE FROM devices WHERE id = ?", [(device,) for device in gone_devices])
+                _write_devices(db, devices)
+                db.executemany("DELETE FROM vehicles WHERE plate = ?", [(plate,) for plate in gone_vehicles])
+                self._write_vehicles(db, vehicles)
+            kept = {key: device for key, device in self._devices.items() if key not in set(gone_devices)}
+            self._devices = kept | {device.id: device for device in devices}
+            self._addresses = {(device.protocol, device.address): device for device in self._devices.values()}
+            left = {plate: vehicle for plate, vehicle in self._vehicles.items() if plate not in set(gone_vehicles)}
+            self._vehicles = left | {vehicle.plate: vehicle for vehicle in vehicles}
+        if places is not None:
+            self.roster.load_places()
+        self._tell()
 
 
 @cache
 def _known_names() -> tuple[frozenset[str], frozenset[str]]:
     """Kinds and protocols. Plug-ins are looked for on the disk, so once is enough for thousands of devices."""
     return frozenset(registry.kinds()), frozenset(registry.protocols())
+
+
+def _write_devices(db: Connection, devices: Sequence[Device]) -> None:
+    """Not "or replace": the address of somebody else must fail loudly, not delete them."""
+    db.executemany("DELETE FROM devices WHERE id = ?", [(device.id,) for device in devices])
+    try:
+        db.executemany(
+            "INSERT INTO devices VALUES(?, ?, ?, ?)",
+            [(device.id, device.protocol, device.address, msgspec.json.encode(device)) for device in devices],
+        )
+    except IntegrityError as error:
+        raise TakenError("an address was given to another device meanwhile; look at it again") from error
 
 
 def _check_device(device: Device) -> None:

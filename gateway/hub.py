@@ -27,9 +27,13 @@ from devices.effects import (
     OpenPassage,
     RaiseAlert,
     ReadPlate,
+    Reboot,
     RecordPoint,
     Report,
     SetLamp,
+    Speak,
+    SyncTime,
+    TakeSnapshot,
 )
 from devices.errors import UnsupportedCommandError
 from devices.events import (
@@ -38,10 +42,13 @@ from devices.events import (
     CommandAnswered,
     CredentialChecked,
     CredentialPresented,
+    DeviceStatusChanged,
     DoorChanged,
     Event,
+    FrameCaptured,
     Heartbeat,
     LampMeasured,
+    ListAnswered,
     PlateChecked,
     Ticked,
     evidence_key,
@@ -66,7 +73,7 @@ log = structlog.get_logger()
 FACTS_PER_MESSAGE = 64
 """More facts than this out of one message is our own bug, not a device's."""
 LOOK_AGAIN = timedelta(seconds=1)
-_SENSORS = (DoorChanged, BarrierMoved, LampMeasured)
+_SENSORS = (DoorChanged, BarrierMoved, LampMeasured, FrameCaptured, DeviceStatusChanged)
 _EVEN_LATE: tuple[type[Effect], ...] = (RaiseAlert, RecordPoint, CheckPlate)
 
 
@@ -105,6 +112,10 @@ class Hub:
             OpenPassage: self._command,
             CloseBarrier: self._command,
             SetLamp: self._command,
+            Speak: self._command,
+            TakeSnapshot: self._command,
+            Reboot: self._command,
+            SyncTime: self._command,
             CheckCredential: self._check_credential,
             CheckPlate: self._check_plate,
             IdentifyFace: self._ask_vision,
@@ -159,6 +170,12 @@ class Hub:
             heartbeat_s=self.states.protocols[device.protocol].heartbeat_s,
         )
         self.states.keep(device, DeviceState(link, state.kind), batch, turn, quiet_at=now if not effects else None)
+        if self.commands.waits(device) and isinstance(reading.event, Heartbeat | DeviceStatusChanged):
+            # A heartbeat is decided on by nobody else, yet it may show a restart or a clock set right.
+            self.commands.sensed(replace(reading.event, at=now), device, batch=batch, turn=turn)
+            if reading.timed:
+                offset_s = (reading.event.at - now).total_seconds()
+                self.commands.clocked(offset_s, device, now, batch=batch, turn=turn)
         return self._perform(effects, cause._replace(late=False), batch, turn, salt=b"link")
 
     def fact(self, event: Event, device: Device, key: bytes, now: datetime, batch: Changes, turn: Changes) -> None:
@@ -186,6 +203,11 @@ class Hub:
         device = cause.device
         if isinstance(event, CommandAnswered):
             self.commands.answered(event, device, batch=batch, turn=turn)
+        elif isinstance(event, ListAnswered):
+            self.commands.listed(event, device, batch=batch, turn=turn)
+        elif isinstance(event, _SENSORS):
+            # A late one, too: a picture takes its time, and what happened after the command shows what it did.
+            self.commands.sensed(event, device, batch=batch, turn=turn)
         kind = self.states.kinds[device.kind]
         state = self.states.device(device, batch, turn)
         if cause.late:
@@ -199,8 +221,6 @@ class Hub:
         if after is not state.kind:
             self.states.keep(device, DeviceState(state.link, after), batch, turn)
         self.schedule.want(("kind", device.id), kind.deadline(after, device))
-        if isinstance(event, _SENSORS):
-            self.commands.sensed(event, device, batch=batch, turn=turn)
         facts = self._perform(effects, cause, batch, turn, salt=b"kind")
         for policy in POLICIES:
             scope = policy.scope(event, device)
@@ -390,7 +410,14 @@ class Hub:
             raise RefusedError("not_after has passed already")
         try:
             return self.commands.send(
-                action.command, command_id, device, now, turn, by=action.by, key=action.idempotency_key
+                action.command,
+                action.command_id or command_id,
+                device,
+                now,
+                turn,
+                by=action.by,
+                key=action.idempotency_key,
+                boot_id=self.states.device(device, batch, turn).link.boot_id,
             )
         except UnsupportedCommandError as error:
             raise RefusedError(f"{device.id} ({device.protocol}) cannot do this: {error}") from error

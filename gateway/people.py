@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from sqlite3 import Connection, Row
 from typing import Protocol
@@ -19,6 +20,7 @@ from msgspec import Struct
 from devices.events import DenyReason, Method
 from devices.model import Device
 from gateway.actions import NotFoundError
+from gateway.listplan import Candidate
 from gateway.refusals import TakenError
 from gateway.residents import Consent, Enrolment, Receipt, Resident, check, check_consent, covers
 from gateway.store import Store, us, when
@@ -27,6 +29,7 @@ from vision.gallery import Gallery
 
 MODEL = "dlib-resnet-v1"
 """Which network the stored vectors come from: vectors of two networks cannot be compared."""
+RECEIPT = "wdr_"
 
 
 class Photos(Protocol):
@@ -50,6 +53,11 @@ class People:
         self._lock = threading.Lock()
         self._consents: dict[str, Consent] = {}
         self._cards: dict[bytes, str] = {}
+        self.listeners: list[Callable[[], None]] = []
+
+    def _tell(self) -> None:
+        for listener in self.listeners:
+            listener()
 
     def load(self) -> None:
         """Everything into memory.
@@ -118,6 +126,7 @@ class People:
             granted_at=now,
             until=new.until,
             recorded_by=new.recorded_by,
+            terminals=new.terminals,
         )
         cards = {self._digest(Method.CARD, card) for card in new.cards}
         body = own.seal(msgspec.json.encode(_Body(new.name, new.building)), f"body:{person}")
@@ -138,6 +147,7 @@ class People:
                 self._gallery.load([(person, id_, face.embedding) for id_, _, face in templates])
                 self._consents[person] = consent
                 self._cards |= dict.fromkeys(cards, person)
+            self._tell()
         except TakenError:
             for _, photo, _ in templates:
                 photos.delete(photo)
@@ -152,7 +162,9 @@ class People:
             created_at=now,
         )
 
-    def renew(self, person: str, *, scope: str, until: datetime, recorded_by: str, now: datetime) -> Resident:
+    def renew(
+        self, person: str, *, scope: str, until: datetime, recorded_by: str, now: datetime, terminals: bool = False
+    ) -> Resident:
         """A new consent in place of the old one.
 
         :raises NotFoundError: no such resident.
@@ -160,7 +172,12 @@ class People:
         """
         check_consent(scope, until, recorded_by, now)
         consent = Consent(
-            id=f"con_{secrets.token_hex(8)}", scope=scope, granted_at=now, until=until, recorded_by=recorded_by
+            id=f"con_{secrets.token_hex(8)}",
+            scope=scope,
+            granted_at=now,
+            until=until,
+            recorded_by=recorded_by,
+            terminals=terminals,
         )
         with self._lock:
             with self._store.write() as db:
@@ -172,6 +189,7 @@ class People:
                 )
                 _write_consent(db, person, consent)
             self._consents[person] = consent
+        self._tell()
         return self.get(person)
 
     def withdraw(self, person: str, photos: Photos, now: datetime) -> Receipt:
@@ -179,7 +197,7 @@ class People:
 
         :raises NotFoundError: no such resident.
         """
-        receipt = f"wdr_{secrets.token_hex(8)}"
+        receipt = f"{RECEIPT}{secrets.token_hex(8)}"
         # Months of events are searched outside the transaction, so that the engine does not wait for it.
         upto = self._store.reader.execute("SELECT coalesce(max(seq), 0) AS seq FROM events").fetchone()["seq"]
         shown = _captures_of(self._store.reader, person, 0)
@@ -189,6 +207,8 @@ class People:
                     raise NotFoundError(f"there is no resident {person}")
                 rows = db.execute("DELETE FROM templates WHERE person = ? RETURNING photo", (person,)).fetchall()
                 captures = [key for key in shown | _captures_of(db, person, upto) if _uncapture(db, key)]
+                held = db.execute("SELECT device FROM list_entries WHERE what = 'persons' AND entry = ?", (person,))
+                terminals = tuple(row["device"] for row in held.fetchall())
                 db.execute("DELETE FROM credentials WHERE person = ?", (person,))
                 db.execute(
                     "UPDATE consents SET withdrawn_at = ?, receipt = ? WHERE person = ? AND withdrawn_at IS NULL",
@@ -197,12 +217,65 @@ class People:
             self._consents.pop(person, None)
             self._cards = {card: owner for card, owner in self._cards.items() if owner != person}
             self._gallery.remove(person)
+        self._tell()
         files = [row["photo"] for row in rows] + captures
         for key in files:
             photos.delete(key)
         # What was overwritten still stands in the write-ahead log until it is taken over; do that now, not some day.
         self._store.reader.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        return Receipt(receipt=receipt, person=person, templates_deleted=len(rows), photos_deleted=len(files), at=now)
+        return Receipt(
+            receipt=receipt,
+            person=person,
+            templates_deleted=len(rows),
+            photos_deleted=len(files),
+            at=now,
+            terminals=terminals,
+        )
+
+    def receipt(self, receipt: str) -> Receipt:
+        """A receipt as it stands now: which terminals have not confirmed yet. The counts were told when it was given.
+
+        :raises NotFoundError: no such receipt.
+        """
+        row = self._store.reader.execute(
+            "SELECT person, withdrawn_at FROM consents WHERE receipt = ?", (receipt,)
+        ).fetchone()
+        if row is None or not receipt.startswith(RECEIPT):
+            raise NotFoundError(f"there is no receipt {receipt}")
+        held = self._store.reader.execute(
+            "SELECT device FROM list_entries WHERE what = 'persons' AND entry = ?", (row["person"],)
+        )
+        return Receipt(
+            receipt=receipt,
+            person=row["person"],
+            templates_deleted=0,
+            photos_deleted=0,
+            at=when(row["withdrawn_at"]),
+            terminals=tuple(found["device"] for found in held),
+        )
+
+    def candidates(self, persons: Iterable[str] | None = None) -> list[Candidate]:
+        """Everybody with a consent (or those of them), as far as terminals are concerned; read from the database, so
+        within its transaction what is withdrawn is not there.
+        """
+        wanted = None if persons is None else set(persons)
+        rows = self._store.reader.execute(
+            "SELECT consents.person, scope, terminals, granted_at, until, (SELECT photo FROM templates "
+            "WHERE templates.person = consents.person ORDER BY created_at, id LIMIT 1) AS photo "
+            "FROM consents JOIN people ON people.id = consents.person WHERE withdrawn_at IS NULL"
+        )
+        return [
+            Candidate(
+                person=row["person"],
+                scope=row["scope"],
+                terminals=bool(row["terminals"]),
+                granted_at=when(row["granted_at"]),
+                until=when(row["until"]),
+                photo=row["photo"] or "",
+            )
+            for row in rows
+            if wanted is None or row["person"] in wanted
+        ]
 
     def get(self, person: str) -> Resident:
         """One resident.
@@ -233,7 +306,8 @@ class People:
     def _read(self, where: str, values: tuple[str, ...]) -> list[Resident]:
         rows = self._store.reader.execute(
             "SELECT people.id, people.key, people.body, people.created_at, "  # noqa: S608 - `where` is ours
-            "consents.id AS consent, consents.scope, consents.granted_at, consents.until, consents.recorded_by, "
+            "consents.id AS consent, consents.scope, consents.granted_at, consents.until, "
+            "consents.recorded_by, consents.terminals, "
             "(SELECT count(*) FROM templates WHERE templates.person = people.id) AS templates, "
             "(SELECT count(*) FROM credentials WHERE credentials.person = people.id) AS cards "
             "FROM people JOIN consents ON consents.person = people.id AND consents.withdrawn_at IS NULL "
@@ -273,13 +347,23 @@ def _consent(row: Row, consent_id: str | None = None) -> Consent:
         granted_at=when(row["granted_at"]),
         until=when(row["until"]),
         recorded_by=row["recorded_by"],
+        terminals=bool(row["terminals"]),
     )
 
 
 def _write_consent(db: Connection, person: str, consent: Consent) -> None:
     db.execute(
-        "INSERT INTO consents(id, person, scope, granted_at, until, recorded_by) VALUES(?, ?, ?, ?, ?, ?)",
-        (consent.id, person, consent.scope, us(consent.granted_at), us(consent.until), consent.recorded_by),
+        "INSERT INTO consents(id, person, scope, granted_at, until, recorded_by, terminals) "
+        "VALUES(?, ?, ?, ?, ?, ?, ?)",
+        (
+            consent.id,
+            person,
+            consent.scope,
+            us(consent.granted_at),
+            us(consent.until),
+            consent.recorded_by,
+            consent.terminals,
+        ),
     )
 
 

@@ -22,6 +22,7 @@ from devices.model import Decoded, Device, Protocol, Reading
 from gateway import metrics
 from gateway.changes import Changes, Quarantined
 from gateway.directory import Directory
+from gateway.discovery import Discovery
 from gateway.inbox import Posted
 from gateway.mqtt import Message
 from gateway.settings import Limits
@@ -94,7 +95,15 @@ class _Allowance(Struct):
 class Reader:
     """Turns messages into `Read`s; what cannot be used is quarantined or ignored, with a counted reason."""
 
-    def __init__(self, protocols: Mapping[str, Protocol], directory: Directory, *, limits: Limits, zone: str) -> None:
+    def __init__(
+        self,
+        protocols: Mapping[str, Protocol],
+        directory: Directory,
+        *,
+        limits: Limits,
+        zone: str,
+        discovery: Discovery | None = None,
+    ) -> None:
         self._protocols = protocols
         self._directory = directory
         self._limits = limits
@@ -104,6 +113,7 @@ class Reader:
         self._allowances: dict[str, _Allowance] = {}
         self._counters = {name: metrics.MESSAGES.labels(name) for name in protocols}
         self._credit = 0.0
+        self._discovery = discovery or Discovery(protocols)
         self.untimed = 0
 
     def _route(self, topic: str) -> Protocol | None:
@@ -144,6 +154,7 @@ class Reader:
     def _published(self, message: Message) -> _Spoken:
         protocol = self._route(message.topic)
         if protocol is None:
+            self._discovery.unheard(message.topic, message.payload, message.received_at)
             raise UnusableError("", "no protocol listens on this topic")
         if len(message.payload) > self._limits.max_payload:
             raise UnusableError("", "payload too large")
@@ -169,6 +180,7 @@ class Reader:
     def _understood(self, message: Message, protocol: Protocol, decoded: Decoded) -> Read:
         device = self._directory.device_at(protocol.name, decoded.address)
         if device is None:
+            self._discovery.unregistered(protocol.name, decoded, message.topic, message.payload, message.received_at)
             raise UnusableError(f"{protocol.name}:{decoded.address}", "unknown device")
         if decoded.ignored:
             metrics.IGNORED.labels(decoded.ignored).inc()

@@ -24,7 +24,9 @@ class Face(Struct, frozen=True, kw_only=True):
 
 
 class Enrolment(Struct, frozen=True, kw_only=True):
-    """A resident to be. `scope`: "estate", or "building:<building>". `recorded_by`: who took the consent down."""
+    """A resident to be. `scope`: "estate", or "building:<building>". `recorded_by`: who took the consent down.
+    `terminals`: the consent allows a copy of the photograph on terminals that decide by themselves.
+    """
 
     name: str
     building: str
@@ -34,16 +36,20 @@ class Enrolment(Struct, frozen=True, kw_only=True):
     faces: Sequence[Face] = ()
     cards: Sequence[str] = ()
     id: str = ""
+    terminals: bool = False
 
 
 class Consent(Struct, frozen=True, kw_only=True):
-    """What a resident agreed to: `scope` from `granted_at` until before `until`, UTC."""
+    """What a resident agreed to: `scope` from `granted_at` until before `until`, UTC; and whether a copy of the
+    photograph may lie on terminals within the scope (`terminals`).
+    """
 
     id: str
     scope: str
     granted_at: datetime
     until: datetime
     recorded_by: str
+    terminals: bool = False
 
 
 class Resident(Struct, frozen=True, kw_only=True):
@@ -59,13 +65,16 @@ class Resident(Struct, frozen=True, kw_only=True):
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """Proof that a person was forgotten. `photos_deleted` counts enrolled photos and captures that showed them."""
+    """Proof that a person was forgotten. `photos_deleted` counts enrolled photos and captures that showed them;
+    `terminals` are the devices that may still hold a copy: each is told to remove it, and counts until it confirms.
+    """
 
     receipt: str
     person: str
     templates_deleted: int
     photos_deleted: int
     at: datetime
+    terminals: tuple[str, ...] = ()
 
 
 def covers(scope: str, device: Device) -> bool:

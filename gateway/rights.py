@@ -32,5 +32,11 @@ def subjects(topic: str) -> list[str]:
     return [".".join(map(_token, (*parents, last)))]
 
 
+def topic_of(subject: str) -> str:
+    """The MQTT topic of a NATS subject, as `subjects` the other way round."""
+    levels = subject.replace("//", "\0").split(".")
+    return "/".join("" if level == "/" else level.replace("\0", ".") for level in levels)
+
+
 def _token(level: str) -> str:
     return "*" if level == "+" else level.replace(".", "//") or "/"

@@ -12,6 +12,7 @@ import sqlite3
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
@@ -23,8 +24,9 @@ import structlog
 import uvicorn
 
 from devices import registry
+from devices.kinds.link import Link
 from devices.model import DeviceKind, Protocol
-from gateway import logs, metrics, webserver
+from gateway import listening, logs, metrics, webserver
 from gateway.access import AccessBook
 from gateway.actions import Action
 from gateway.alertbook import AlertBook
@@ -32,6 +34,7 @@ from gateway.broker import GATEWAY_USER, Broker
 from gateway.caller import Caller
 from gateway.courier import Courier
 from gateway.directory import Directory
+from gateway.discovery import Discovered, Discovery
 from gateway.dispatch import Dispatch
 from gateway.engine import Engine
 from gateway.evidence import Evidence
@@ -39,6 +42,8 @@ from gateway.health import Health, disk_problems
 from gateway.hub import Hub
 from gateway.inbox import Inbox, Item, PostAnswer, Posted
 from gateway.journal import Journal
+from gateway.listening import BrokerAddress
+from gateway.lists import Lists
 from gateway.mqtt import Mqtt
 from gateway.policies import POLICIES
 from gateway.reader import Reader
@@ -77,7 +82,12 @@ class Gateway:
         self.evidence = Evidence(settings.data / "evidence", self.vault)
         rights = device_rights(registry.protocols().values())
         self.broker = None if settings.mqtt.url else Broker(settings.mqtt, settings.data / "broker", rights=rights)
+        self._address = _address(settings, self.broker)
         self._mqtt = _mqtt(settings, self.broker)
+        self._discovery = Discovery(registry.protocols())
+        if self.broker is not None:
+            # The embedded broker lets devices publish only where a protocol listens, so only its log tells of others.
+            self.broker.on_forbidden = lambda topic: self._discovery.unheard(topic, b"", datetime.now(UTC))
         faces = settings.faces
         self.pool = _pool(faces) if faces.workers else None
         self.inbox = Inbox()
@@ -89,6 +99,16 @@ class Gateway:
         self.telemetry = Telemetry(self.store, settings)
         self.listeners = self.engine.listeners
         self.listeners.append(self.courier.wake)
+        self.lists = Lists(
+            store=self.store,
+            directory=self.directory,
+            photos=self.evidence,
+            protocols=registry.protocols(),
+            link=self._link,
+            submit=self.submit,
+        )
+        self.listeners.append(self.lists.heard)
+        self.directory.listeners.append(self.lists.wake)
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep_evidence, name="evidence-keeper", daemon=True)
 
@@ -101,7 +121,9 @@ class Gateway:
             settings=settings,
             mqtt=self._mqtt,
             inbox=self.inbox,
-            reader=Reader(protocols, self.directory, limits=settings.limits, zone=settings.zone),
+            reader=Reader(
+                protocols, self.directory, limits=settings.limits, zone=settings.zone, discovery=self._discovery
+            ),
             hub=hub,
             journal=journal,
             dispatch=Dispatch(
@@ -122,6 +144,7 @@ class Gateway:
         self.engine.start()
         self.courier.start()
         self.telemetry.start()
+        self.lists.start()
         self._keeper.start()
 
     def watch(self) -> None:
@@ -133,6 +156,7 @@ class Gateway:
         """Stop in the order of the way of a message."""
         self._stopping.set()
         self._caller.stop()
+        self.lists.stop()
         self.engine.stop()
         self.courier.stop()
         self.telemetry.stop()
@@ -175,10 +199,30 @@ class Gateway:
         self.inbox.put(Item(post, future), timeout=0)
         return future
 
+    def _link(self, device: str) -> Link | None:
+        state = self._hub.states.devices.get(device)
+        return state.link if state else None
+
     def online(self, device: str) -> bool | None:
         """Whether a device is there; None until it is first heard."""
         state = self._hub.states.devices.get(device)
         return state.link.online if state else None
+
+    def discovered(self) -> list[Discovered]:
+        """Who speaks and is not registered, last heard first."""
+        return self._discovery.found((device.protocol, device.address) for device in self.directory.devices())
+
+    def listen(self, seconds: float) -> None:
+        """Listen to the whole broker for so long, so that `discovered` knows of topics no protocol listens on.
+
+        :raises RefusedError: the broker does not let us.
+        """
+        protocols = registry.protocols().values()
+        ours = [topic for protocol in protocols for topic in (*protocol.topics, *protocol.orders)]
+        name = f"{self.settings.mqtt.client_id}-discover-{uuid.uuid4().hex[:8]}"
+        listening.listen(
+            self._address, self._discovery, client_id=name, ours=ours, seconds=seconds, stop=self._stopping
+        )
 
     @property
     def connected(self) -> bool:
@@ -204,6 +248,8 @@ class Gateway:
             problems.append(f"no device can be heard: {self._mqtt.trouble}")
         if self.broker is not None and self.broker.forbade_lately:
             problems.append(f"the broker refused devices what they may not do, {self.broker.violations} times so far")
+        if self.lists.bugs:
+            problems.append(f"the terminals' lists met an error of our own {self.lists.bugs} times; see the log")
         if self.engine.bugs:
             problems.append(f"{self.engine.bugs} messages met an error of our own; they are in quarantine, see the log")
         problems += self.courier.problems() + self.telemetry.problems()
@@ -281,20 +327,26 @@ def _pool(faces: Faces) -> Pool:
 
 
 def _mqtt(settings: Settings, broker: Broker | None) -> Mqtt:
-    topics = [topic for protocol in registry.protocols().values() for topic in protocol.topics]
-    common: dict[str, Any] = {
-        "client_id": settings.mqtt.client_id,
-        "keepalive_s": settings.mqtt.keepalive_s,
-        "topics": topics,
-    }
+    address = _address(settings, broker)
+    client_id = settings.mqtt.client_id
     if broker is not None:
-        common["client_id"] += f"-{broker.client_id_suffix}"
-        return Mqtt(
-            host=broker.near,
-            port=broker.port,
-            username=GATEWAY_USER,
-            password=broker.passwords[GATEWAY_USER],
-            **common,
+        client_id += f"-{broker.client_id_suffix}"
+    return Mqtt(
+        host=address.host,
+        port=address.port,
+        username=address.username,
+        password=address.password,
+        tls=address.tls,
+        client_id=client_id,
+        keepalive_s=settings.mqtt.keepalive_s,
+        topics=[topic for protocol in registry.protocols().values() for topic in protocol.topics],
+    )
+
+
+def _address(settings: Settings, broker: Broker | None) -> BrokerAddress:
+    if broker is not None:
+        return BrokerAddress(
+            host=broker.near, port=broker.port, username=GATEWAY_USER, password=broker.passwords[GATEWAY_USER]
         )
     url = urlsplit(settings.mqtt.url)
     try:
@@ -305,13 +357,12 @@ def _mqtt(settings: Settings, broker: Broker | None) -> Mqtt:
         # Not quoted: there may be a password in it.
         raise SettingsError("mqtt.url is mqtt://[user:password@]host[:port] or mqtts://..., and is something else")
     tls = url.scheme == "mqtts"
-    return Mqtt(
+    return BrokerAddress(
         host=url.hostname,
         port=port or (8883 if tls else 1883),
         username=unquote(url.username or ""),
         password=unquote(url.password or ""),
         tls=tls,
-        **common,
     )
 
 

@@ -79,5 +79,16 @@ _HTTP_ACCESS = """
 CREATE TABLE device_access(device TEXT PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF, _HTTP_ACCESS)
+_LISTS = """
+ALTER TABLE consents ADD COLUMN terminals INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE list_entries(device TEXT NOT NULL, what TEXT NOT NULL, entry TEXT NOT NULL, revision TEXT NOT NULL,
+  state TEXT NOT NULL, reason TEXT NOT NULL, command TEXT NOT NULL, waiting INTEGER NOT NULL, at INTEGER NOT NULL,
+  not_before INTEGER, PRIMARY KEY(device, what, entry)) WITHOUT ROWID;
+CREATE INDEX list_entries_entry ON list_entries(entry);
+CREATE INDEX list_entries_waiting ON list_entries(device) WHERE waiting = 1;
+CREATE TABLE list_devices(device TEXT PRIMARY KEY, identity TEXT NOT NULL, boot_id TEXT NOT NULL, doubted_at INTEGER,
+  failures INTEGER NOT NULL, not_before INTEGER) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF, _HTTP_ACCESS, _LISTS)
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""

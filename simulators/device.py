@@ -78,13 +78,36 @@ class Simulated(Protocol):
 
 
 class Voice:
-    """Words a native message. `clock` is how wrong the device's clock is."""
+    """Words a native message. `clock` is how wrong the device's clock is; `boot` is new after each restart."""
 
     def __init__(self, device: Device, world: World, clock: timedelta) -> None:
         self.device = device
         self.world = world
         self._clock = clock
         self._records = 0
+        self._restarts = 0
+
+    @property
+    def boot(self) -> str:
+        """Names the time since the last restart."""
+        return f"{self.world.boot}-{self._restarts}" if self._restarts else self.world.boot
+
+    def restart(self) -> None:
+        """Lose power and come back."""
+        self._restarts += 1
+
+    def set_clock(self, clock: timedelta) -> None:
+        """Set how wrong the clock is."""
+        self._clock = clock
+
+    def hello(self, now: datetime, *, after: float = 0.0) -> Later:
+        """The greeting after connecting, or after a restart."""
+        body = {"online": True, "boot_id": self.boot, "at": self.time(now, after)}
+        return self.on("status", body, after=after)
+
+    def beat(self, now: datetime) -> Later:
+        """The heartbeat."""
+        return self.on("heartbeat", {"boot_id": self.boot, "at": self.time(now)})
 
     def event(self, kind: type[E], now: datetime, *, after: float = 0.0, image: bytes = b"", **fields: Any) -> Later:
         """An event of this kind that happens `after` seconds from now, with its picture."""
@@ -134,6 +157,13 @@ Obey = Callable[[Voice, str, Command, datetime], list[Later]]
 """What a kind does about a command (with its id) that came in time."""
 
 
+class Routine(Protocol):
+    """What every native device can be told (`simulators.routine.Routine`)."""
+
+    def obey(self, command_id: str, command: Command, now: datetime) -> list[Later] | None:
+        """What comes of the command; None: it is not one of these."""
+
+
 def unable(voice: Voice, command_id: str, command: Command, now: datetime) -> list[Later]:
     """The `Obey` of a kind that can do nothing."""
     reason = f"cannot {command.__struct_config__.tag}"
@@ -141,13 +171,24 @@ def unable(voice: Voice, command_id: str, command: Command, now: datetime) -> li
 
 
 class NativeDevice:
-    """A device that speaks the native dialect; `tell` and `obey` make it what it is."""
+    """A device that speaks the native dialect; `tell` and `obey` make it what it is, `routine` is what all can do."""
 
     beat_s = 10.0
 
-    def __init__(self, device: Device, world: World, clock: timedelta, *, tell: Tell, obey: Obey, willed: bool) -> None:
+    def __init__(
+        self,
+        device: Device,
+        world: World,
+        clock: timedelta,
+        *,
+        tell: Tell,
+        obey: Obey,
+        willed: bool,
+        routine: Callable[[Voice], Routine],
+    ) -> None:
         self.device = device
         self.voice = Voice(device, world, clock)
+        self.routine = routine(self.voice)
         self._world = world
         self._tell = tell
         self._obey = obey
@@ -164,12 +205,10 @@ class NativeDevice:
         return self.voice.on("status", {"online": False, "reason": "last_will"}).message
 
     def hello(self, now: datetime) -> list[Later]:
-        body = {"online": True, "boot_id": self._world.boot, "at": self.voice.time(now)}
-        return [self.voice.on("status", body)]
+        return [self.voice.hello(now)]
 
     def beat(self, now: datetime) -> list[Later]:
-        body = {"boot_id": self._world.boot, "at": self.voice.time(now)}
-        return [self.voice.on("heartbeat", body)]
+        return [self.voice.beat(now)]
 
     def bye(self, now: datetime) -> list[Later]:
         return [self.voice.on("status", {"online": False, "reason": "goodbye", "at": self.voice.time(now)})]
@@ -191,7 +230,8 @@ class NativeDevice:
         if now > message.not_after:
             ledger.commands_late += 1
             return [self.voice.answer(message.id, CommandResult.FAILED, now, reason="expired")]
-        return self._obey(self.voice, message.id, command, now)
+        done = self.routine.obey(message.id, command, now)
+        return self._obey(self.voice, message.id, command, now) if done is None else done
 
 
 def _command(message: CommandMessage) -> Command:

@@ -7,37 +7,55 @@ from datetime import timedelta
 
 from devices.model import Device
 from simulators import barrier, bay, camera, cover, face_gate
-from simulators.device import NativeDevice, Simulated, World, unable
+from simulators.device import NativeDevice, Simulated, Voice, World, unable
 from simulators.light import Light
 from simulators.oem_face import OemFaceTerminal
+from simulators.routine import Routine
 from simulators.vzenith import VzenithCamera
 
 Make = Callable[[Device, World, timedelta], Simulated]
 
 
+def _sees_people(voice: Voice) -> Routine:
+    world = voice.world
+    return Routine(voice, list_="persons", look=lambda: world.pictures.face(world.estate.residents()[0].id, 0))
+
+
+def _sees_cars(voice: Voice) -> Routine:
+    world = voice.world
+    return Routine(voice, list_="plates", look=lambda: world.pictures.car(world.estate.vehicles()[0].plate, 0))
+
+
+def _looks_on(voice: Voice) -> Routine:
+    world = voice.world
+    return Routine(voice, look=lambda: world.pictures.car(world.estate.vehicles()[0].plate, 0))
+
+
 def _face_gate(device: Device, world: World, clock: timedelta) -> Simulated:
-    return NativeDevice(device, world, clock, tell=face_gate.tell, obey=face_gate.obey, willed=True)
+    return NativeDevice(
+        device, world, clock, tell=face_gate.tell, obey=face_gate.obey, willed=True, routine=_sees_people
+    )
 
 
 def _barrier(device: Device, world: World, clock: timedelta) -> Simulated:
-    return NativeDevice(device, world, clock, tell=barrier.tell, obey=barrier.obey, willed=True)
+    return NativeDevice(device, world, clock, tell=barrier.tell, obey=barrier.obey, willed=True, routine=_sees_cars)
 
 
 def _camera(device: Device, world: World, clock: timedelta) -> Simulated:
-    return NativeDevice(device, world, clock, tell=camera.tell, obey=unable, willed=False)
+    return NativeDevice(device, world, clock, tell=camera.tell, obey=unable, willed=False, routine=_looks_on)
 
 
 def _light(device: Device, world: World, clock: timedelta) -> Simulated:
     light = Light()
-    return NativeDevice(device, world, clock, tell=light.tell, obey=light.obey, willed=False)
+    return NativeDevice(device, world, clock, tell=light.tell, obey=light.obey, willed=False, routine=Routine)
 
 
 def _cover(device: Device, world: World, clock: timedelta) -> Simulated:
-    return NativeDevice(device, world, clock, tell=cover.tell, obey=unable, willed=False)
+    return NativeDevice(device, world, clock, tell=cover.tell, obey=unable, willed=False, routine=Routine)
 
 
 def _bay(device: Device, world: World, clock: timedelta) -> Simulated:
-    return NativeDevice(device, world, clock, tell=bay.tell, obey=unable, willed=False)
+    return NativeDevice(device, world, clock, tell=bay.tell, obey=unable, willed=False, routine=Routine)
 
 
 MAKERS: dict[tuple[str, str], Make] = {

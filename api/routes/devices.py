@@ -6,8 +6,9 @@ import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Header, Query, Response, status
 from fastapi.concurrency import run_in_threadpool
 
@@ -18,13 +19,16 @@ from api.errors import ApiError
 from api.facade import Gateway, TheGateway
 from devices import registry
 from devices.commands import CommandRecord
-from devices.effects import CloseBarrier, Command, OpenPassage, SetLamp
-from devices.model import Device, Protocol
+from devices.effects import COMMANDS, Command
+from devices.model import Device, DeviceKind, Protocol
 from gateway.actions import NotFoundError, RefusedError, ReloadDirectory, SendCommand
+from gateway.store import when
 
 router = APIRouter(prefix="/v1", tags=["devices"])
 LOOK_EVERY_S = 0.1
 NOT_AFTER_AT_MOST = timedelta(minutes=1)
+_FIELDS = {"set_lamp": "level_pct", "speak": "text"}
+"""The command types that need a field of their own, and which."""
 
 
 @cache
@@ -32,9 +36,14 @@ def _protocols() -> dict[str, Protocol]:
     return registry.protocols()
 
 
+@cache
+def _kinds() -> dict[str, DeviceKind[Any]]:
+    return registry.kinds()
+
+
 def _view(device: Device, gateway: Gateway) -> schemas.DeviceView:
     row = gateway.store.reader.execute("SELECT body FROM states WHERE name = ?", (f"device:{device.id}",)).fetchone()
-    return views.device_view(device, gateway, _protocols(), row["body"] if row else None)
+    return views.device_view(device, gateway, _protocols(), _kinds(), row["body"] if row else None)
 
 
 def _device(device_id: str, gateway: Gateway) -> Device:
@@ -51,7 +60,7 @@ def list_devices(gateway: TheGateway, _: DevicesRead) -> schemas.DeviceList:
     states = {row["name"].removeprefix("device:"): row["body"] for row in rows}
     return schemas.DeviceList(
         items=[
-            views.device_view(device, gateway, _protocols(), states.get(device.id))
+            views.device_view(device, gateway, _protocols(), _kinds(), states.get(device.id))
             for device in gateway.directory.devices()
         ]
     )
@@ -88,6 +97,67 @@ async def remove_device(device_id: str, gateway: TheGateway, caller: DevicesWrit
     """Forget a device; its alerts and its record stay."""
     await run_in_threadpool(gateway.directory.remove_device, device_id)
     await ask(gateway, ReloadDirectory(by=caller.name), int)
+
+
+@router.get("/devices/{device_id}/events")
+def list_events(
+    device_id: str,
+    gateway: TheGateway,
+    _: DevicesRead,
+    after: Annotated[int | None, Query(ge=0, le=2**62, description="Later than this; absent: only `next`.")] = None,
+) -> schemas.EventList:
+    """What kinds of things happened at a device, oldest first, at most 100: to see that it is heard."""
+    _device(device_id, gateway)
+    newest = gateway.store.reader.execute("SELECT coalesce(max(seq), 0) AS seq FROM events").fetchone()["seq"]
+    rows = gateway.store.reader.execute(
+        "SELECT seq, type, at, received_at, late FROM events WHERE seq > ? AND seq <= ? AND device = ? "
+        "ORDER BY seq LIMIT 100",
+        (newest if after is None else after, newest, device_id),
+    ).fetchall()
+    items = [
+        schemas.EventView(
+            seq=row["seq"],
+            type=row["type"],
+            at=when(row["at"]),
+            received_at=when(row["received_at"]),
+            late=bool(row["late"]),
+        )
+        for row in rows
+    ]
+    return schemas.EventList(items=items, next=items[-1].seq if len(items) == 100 else newest)
+
+
+@router.get("/discovered")
+def list_discovered(gateway: TheGateway, _: DevicesRead) -> schemas.DiscoveredList:
+    """Who speaks on the broker and is not registered, last heard first; since the gateway started, the last 500."""
+    return schemas.DiscoveredList(
+        items=[schemas.DiscoveredView(**msgspec.to_builtins(one)) for one in gateway.discovered()]
+    )
+
+
+@router.post("/discovered")
+def discover(
+    gateway: TheGateway,
+    caller: DevicesWrite,
+    seconds: Annotated[float, Query(ge=0, le=60, description="How long to listen.")] = 10,
+) -> schemas.DiscoveredList:
+    """Listen to the whole broker for a while, also to topics no protocol listens on, then tell who speaks."""
+    gateway.listen(seconds)
+    return list_discovered(gateway, caller)
+
+
+@router.get("/devices/{device_id}/list")
+def get_list(device_id: str, gateway: TheGateway, caller: DevicesRead) -> schemas.DeviceListView:
+    """How far the device's own list of persons or plates has come, and what it refused."""
+    device = _device(device_id, gateway)
+    return views.list_view(device, gateway.lists.view(device, datetime.now(UTC)), gateway, caller)
+
+
+@router.post("/devices/{device_id}/list/resync", status_code=status.HTTP_202_ACCEPTED)
+def resync_list(device_id: str, gateway: TheGateway, caller: DevicesWrite) -> schemas.DeviceListView:
+    """The device was reset or replaced: send it everything again."""
+    gateway.lists.resync(_device(device_id, gateway), datetime.now(UTC))
+    return get_list(device_id, gateway, caller)
 
 
 @router.post(
@@ -128,17 +198,13 @@ def _command(body: schemas.CommandBody, device: Device, gateway: Gateway) -> Com
     not_after = body.not_after or now + timedelta(seconds=gateway.settings.limits.command_s)
     if not now < not_after <= now + NOT_AFTER_AT_MOST:
         raise ApiError(422, "not_after: within the next minute")
-    if (body.level_pct is not None) != (body.type == "set_lamp"):
-        raise ApiError(422, "level_pct: belongs to set_lamp, and to it only")
-    command: Command
-    if body.type == "open_passage":
-        command = OpenPassage(not_after=not_after, device=device.id)
-    elif body.type == "close_barrier":
-        command = CloseBarrier(not_after=not_after, device=device.id)
-    else:
-        command = SetLamp(not_after=not_after, device=device.id, level_pct=body.level_pct or 0.0)
+    given = body.model_dump(include={*_FIELDS.values()}, exclude_none=True)
+    for type_, name in _FIELDS.items():
+        if (name in given) != (body.type == type_):
+            raise ApiError(422, f"{name}: belongs to {type_}, and to it only")
     if body.type not in views.commands_of(device, _protocols()):
         raise RefusedError(f"{device.id}, a {device.kind} that speaks {device.protocol}, has no command {body.type}")
+    command: Command = COMMANDS[body.type](not_after=not_after, device=device.id, **given)
     return command
 
 

@@ -53,6 +53,9 @@ async def enrol_resident(
     cards: Annotated[list[str], Form(max_length=20, description="Card numbers; once each, or with commas.")] = [],  # noqa: B006
     photos: Annotated[list[UploadFile], File(description="JPEG or PNG, up to 8 MB each, up to 5.")] = [],  # noqa: B006
     id: Annotated[str, Form(max_length=64, description="Empty: one is made.")] = "",  # noqa: A002
+    consent_terminals: Annotated[
+        bool, Form(description="Whether a copy of the photo may lie on terminals that decide by themselves.")
+    ] = False,
 ) -> schemas.Enrolled:
     """Enrol a resident with photos, cards or both. Each photo that cannot be used is named with the reason."""
     faces, refused = await _faces(gateway, photos)
@@ -70,6 +73,7 @@ async def enrol_resident(
         faces=faces,
         cards=numbers,
         id=id,
+        terminals=consent_terminals,
     )
     resident = await run_in_threadpool(gateway.directory.enrol, new, gateway.evidence, datetime.now(UTC))
     return schemas.Enrolled(**views.resident_fields(resident), refused=refused)
@@ -110,6 +114,7 @@ def renew_consent(
         scope=body.scope,
         until=body.until,
         recorded_by=body.recorded_by or caller.name,
+        terminals=body.terminals,
         now=datetime.now(UTC),
     )
     return _view(resident)
@@ -117,9 +122,18 @@ def renew_consent(
 
 @router.delete("/residents/{person}")
 def forget_resident(person: str, gateway: TheGateway, _: PeopleWrite) -> schemas.ReceiptView:
-    """Withdrawal of consent: everything about the person is gone when this returns, and the receipt says so."""
+    """Withdrawal of consent: everything about the person is gone here when this returns, and the receipt says so. A
+    terminal that holds a copy is told to remove it, now or when it is back; only the id is kept for that.
+    """
     receipt = gateway.directory.withdraw(person, gateway.evidence, datetime.now(UTC))
     return schemas.ReceiptView(**{name: getattr(receipt, name) for name in receipt.__struct_fields__})
+
+
+@router.get("/receipts/{receipt}")
+def get_receipt(receipt: str, gateway: TheGateway, _: PeopleWrite) -> schemas.ReceiptState:
+    """Which terminals have not confirmed the removal yet."""
+    held = gateway.directory.residents.receipt(receipt)
+    return schemas.ReceiptState(receipt=held.receipt, person=held.person, at=held.at, terminals=list(held.terminals))
 
 
 @router.get(

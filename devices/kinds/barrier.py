@@ -33,10 +33,11 @@ from devices.events import (
     Ticked,
     VehiclePassed,
 )
-from devices.kinds.common import Params, Raised, earliest, either, limit, seconds, switched, tampered
+from devices.kinds.common import HOLDS_LIST, Params, Raised, earliest, either, limit, seconds, switched, tampered
 from devices.model import Device, DeviceKind, Step
 
 PARAMS: Params = {
+    **HOLDS_LIST,
     "plate_answer_s": (5, "how long after its capture a plate may still be read from the picture, s"),
     "open_within_s": (8, "how long after a plate was seen the arm may still open for it, s"),
     "same_plate_s": (5, "the same plate opens again only after this, or after the arm has closed, s"),

@@ -20,6 +20,8 @@ BATTERY_PARAMS: Params = {
     "battery_ok_pct": (20, "above this a low battery is well again, percent"),
 }
 
+HOLDS_LIST: Params = {"holds_list": (0, "1: it decides by itself and is kept supplied with its persons or plates")}
+
 
 def limit(device: Device, params: Params, name: str) -> float:
     """A limit as set for this device, or the default of its kind."""

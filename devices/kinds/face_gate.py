@@ -42,10 +42,11 @@ from devices.events import (
     TamperDetected,
     Ticked,
 )
-from devices.kinds.common import Params, earliest, limit, seconds, tampered
+from devices.kinds.common import HOLDS_LIST, Params, earliest, limit, seconds, tampered
 from devices.model import Device, DeviceKind, Step
 
 PARAMS: Params = {
+    **HOLDS_LIST,
     "face_answer_s": (5, "how long after its capture a face may still be identified, s"),
     "open_within_s": (5, "how long after a face or credential was presented the door may still open, s"),
     "held_open_s": (30, "open longer than this is held open, s; 0: never"),

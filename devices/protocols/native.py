@@ -16,7 +16,21 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from devices.effects import CloseBarrier, Command, OpenPassage, SetLamp
+from devices.effects import (
+    COMMANDS,
+    CloseBarrier,
+    Command,
+    OpenPassage,
+    PersonEntry,
+    PlateEntry,
+    Reboot,
+    SetLamp,
+    Speak,
+    SyncPersons,
+    SyncPlates,
+    SyncTime,
+    TakeSnapshot,
+)
 from devices.errors import DecodeError, UnsupportedCommandError
 from devices.events import (
     EVENTS,
@@ -26,6 +40,7 @@ from devices.events import (
     DeviceStatusChanged,
     Event,
     FaceCaptured,
+    FrameCaptured,
     Heartbeat,
     Method,
     Name,
@@ -45,12 +60,18 @@ class FaceCapturedSent(FaceCaptured, frozen=True, kw_only=True, tag="face_captur
     evidence: Name = ""
 
 
+class FrameCapturedSent(FrameCaptured, frozen=True, kw_only=True, tag="frame_captured"):
+    """What is before the camera; the picture is the message's `image`. It answers a take_snapshot."""
+
+    evidence: Name = ""
+
+
+_AS_SENT: dict[type[Event], type[Event]] = {FaceCaptured: FaceCapturedSent, FrameCaptured: FrameCapturedSent}
+
 if TYPE_CHECKING:
     SentEvent = Event
 else:
-    SentEvent = reduce(
-        or_, (FaceCapturedSent if e is FaceCaptured else e for e in EVENTS.values() if e not in INTERNAL)
-    )
+    SentEvent = reduce(or_, (_AS_SENT.get(e, e) for e in EVENTS.values() if e not in INTERNAL))
 
 
 # -- what a device sends ---------------------------------------------
@@ -113,12 +134,61 @@ class SetLampOrder(Struct, frozen=True, kw_only=True, tag_field="type", tag="set
     level_pct: Annotated[float, Meta(ge=0, le=100)]
 
 
+class SpeakOrder(Struct, frozen=True, kw_only=True, tag_field="type", tag="speak"):
+    """Say `text` aloud, or show it where there is no loudspeaker."""
+
+    text: str
+
+
+class TakeSnapshotOrder(Struct, frozen=True, kw_only=True, tag_field="type", tag="take_snapshot"):
+    """Send a frame_captured event with a picture of what is before the camera now: that is the proof."""
+
+
+class RebootOrder(Struct, frozen=True, kw_only=True, tag_field="type", tag="reboot"):
+    """Answer accepted, then start anew; the new boot_id is the proof."""
+
+
+class SyncTimeOrder(Struct, frozen=True, kw_only=True, tag_field="type", tag="sync_time"):
+    """Set the clock to `now` (UTC). The `at` of the next heartbeat is the proof."""
+
+    now: Utc
+
+
+class SyncPersonsOrder(Struct, frozen=True, kw_only=True, tag_field="type", tag="sync_persons"):
+    """Change your list of persons: add or replace `put`, remove `remove` (ids). Answer each entry in a list_answered
+    event with this command's id, in one or several; an id to remove that you do not know counts as taken.
+    """
+
+    put: tuple[PersonEntry, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+class SyncPlatesOrder(Struct, frozen=True, kw_only=True, tag_field="type", tag="sync_plates"):
+    """Change your list of plates, as with sync_persons."""
+
+    put: tuple[PlateEntry, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+Order = (
+    OpenPassageOrder
+    | CloseBarrierOrder
+    | SetLampOrder
+    | SpeakOrder
+    | TakeSnapshotOrder
+    | RebootOrder
+    | SyncTimeOrder
+    | SyncPersonsOrder
+    | SyncPlatesOrder
+)
+
+
 class CommandMessage(Struct, frozen=True, kw_only=True):
     """Do this once, before `not_after` (UTC) or never. Who it is for stays in the gateway."""
 
     id: str
     not_after: Utc
-    command: OpenPassageOrder | CloseBarrierOrder | SetLampOrder
+    command: Order
 
 
 # -- up ---------------------------------------------
@@ -128,7 +198,7 @@ _STATUS = msgspec.json.Decoder(StatusMessage)
 _HEARTBEAT = msgspec.json.Decoder(HeartbeatMessage)
 _ANSWER = msgspec.json.Decoder(AnswerMessage)
 
-_TYPES: tuple[type[Event], ...] = (*EVENTS.values(), FaceCapturedSent)
+_TYPES: tuple[type[Event], ...] = (*EVENTS.values(), *_AS_SENT.values())
 _PICTURED = frozenset(e for e in _TYPES if "evidence" in e.__struct_fields__)
 
 
@@ -170,6 +240,10 @@ def _pictured(event: Event, encoded: str) -> tuple[Event, tuple[bytes, ...]]:
         if not image:
             raise DecodeError("a captured face without its picture")
         return FaceCaptured(at=event.at, evidence=key, live=event.live), images
+    if isinstance(event, FrameCapturedSent):
+        if not image:
+            raise DecodeError("a captured frame without its picture")
+        return FrameCaptured(at=event.at, evidence=key), images
     return replace(event, evidence=key), images
 
 
@@ -243,19 +317,33 @@ def encode(command: Command, command_id: str, device: Device, now: datetime) -> 
 
     :raises UnsupportedCommandError: the command is none of `PROTOCOL.commands`.
     """
-    del now
-    order: OpenPassageOrder | CloseBarrierOrder | SetLampOrder
-    match command:
-        case OpenPassage(method=method):
-            order = OpenPassageOrder(method=method)
-        case CloseBarrier():
-            order = CloseBarrierOrder()
-        case SetLamp(level_pct=level):
-            order = SetLampOrder(level_pct=level)
-        case _:
-            raise UnsupportedCommandError(f"native has no message for {type(command).__name__}")
+    order = _order(command, now)
     message = CommandMessage(id=command_id, not_after=command.not_after, command=order)
     return Outgoing(topic=f"{PREFIX}/{device.address}/command", payload=msgspec.json.encode(message))
+
+
+def _order(command: Command, now: datetime) -> Order:  # noqa: PLR0911 - one line a command
+    match command:
+        case OpenPassage(method=method):
+            return OpenPassageOrder(method=method)
+        case CloseBarrier():
+            return CloseBarrierOrder()
+        case SetLamp(level_pct=level):
+            return SetLampOrder(level_pct=level)
+        case Speak(text=text):
+            return SpeakOrder(text=text)
+        case TakeSnapshot():
+            return TakeSnapshotOrder()
+        case Reboot():
+            return RebootOrder()
+        case SyncTime():
+            return SyncTimeOrder(now=now)
+        case SyncPersons(put=persons, remove=remove):
+            return SyncPersonsOrder(put=persons, remove=remove)
+        case SyncPlates(put=plates, remove=remove):
+            return SyncPlatesOrder(put=plates, remove=remove)
+        case _:
+            raise UnsupportedCommandError(f"native has no message for {type(command).__name__}")
 
 
 PROTOCOL = Protocol(
@@ -264,7 +352,7 @@ PROTOCOL = Protocol(
     orders=(f"{PREFIX}/+/command",),
     decode=decode,
     encode=encode,
-    commands=frozenset({OpenPassage, CloseBarrier, SetLamp}),
+    commands=frozenset(COMMANDS.values()),
     heartbeat_s=10.0,
 )
 """Ours."""

@@ -34,11 +34,13 @@ from gateway.actions import Action, RefusedError, ReloadDirectory, SendCommand
 from gateway.changes import Changes, DeviceState
 from gateway.courier import Courier
 from gateway.directory import Directory
+from gateway.discovery import Discovered, Discovery
 from gateway.evidence import Evidence
 from gateway.health import Health
 from gateway.inbox import PostAnswer, Posted
 from gateway.intake import Intake
 from gateway.journal import CommitError, Journal
+from gateway.lists import Lists
 from gateway.reader import Reader
 from gateway.runtime import restored_hub
 from gateway.settings import Settings
@@ -100,6 +102,16 @@ class Estate:
         self.busy = False
         self._lock = threading.Lock()
         self.published = 0
+        self.listened = 0.0
+        self.discovery = Discovery(registry.protocols())
+        self.lists = Lists(
+            store=self.store,
+            directory=self.directory,
+            photos=self.evidence,
+            protocols=registry.protocols(),
+            link=lambda device: state.link if (state := self.hub.states.devices.get(device)) else None,
+            submit=self.submit,
+        )
 
     def change(self, work: Callable[[datetime, Changes], Any]) -> Any:
         now = datetime.now(UTC)
@@ -153,6 +165,12 @@ class Estate:
     def online(self, device_id: str) -> bool | None:
         state = self.hub.states.devices.get(device_id)
         return state.link.online if state else None
+
+    def discovered(self) -> list[Discovered]:
+        return self.discovery.found((device.protocol, device.address) for device in self.directory.devices())
+
+    def listen(self, seconds: float) -> None:
+        self.listened = seconds
 
     def last_seen(self, device_id: str) -> datetime | None:
         state = self.hub.states.devices.get(device_id)

@@ -11,6 +11,7 @@ from devices.events import CommandResult
 from devices.kinds import KINDS
 from devices.kinds.barrier import BARRIER
 from devices.model import Device
+from devices.protocols import PROTOCOLS
 from tests.api.conftest import GATE, TESTBED, Estate, in_hours
 
 NEW = {"id": "gate-4", "kind": "face_gate", "protocol": "testbed", "address": "G4"}
@@ -127,5 +128,7 @@ def test_a_command_that_cannot_be_is_refused_and_never_queued(call, estate: Esta
 def test_every_kind_of_ours_says_which_commands_it_has_a_use_for():
     assert views._USES.keys() == KINDS.keys()
     lamp = Device(id="l", kind="light", protocol="testbed", address="L")
+    gate = Device(id="g", kind="face_gate", protocol="native", address="G")
+    assert views.commands_of(gate, PROTOCOLS) == ["open_passage", "reboot", "speak", "sync_time", "take_snapshot"]
     assert views.commands_of(lamp, {"testbed": TESTBED}) == []
     assert views.commands_of(GATE, {"testbed": TESTBED}) == ["open_passage"]

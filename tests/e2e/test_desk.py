@@ -243,6 +243,23 @@ def test_a_gate_that_has_gone_offline_cannot_be_opened(site: Site, page: Page) -
         expect(page.locator("[data-device=gate-d]")).to_contain_text("离线")
 
 
+def test_a_terminal_shows_its_own_list_and_is_restarted_only_after_a_question(site: Site, page: Page) -> None:
+    with _gate(site, "GATE-L", "五号门"):
+        body = site.admin.get("/v1/devices/gate-l").json()
+        kept = {name: body[name] for name in ("kind", "protocol", "address", "name", "building")}
+        site.admin.put("/v1/devices/gate-l", json={**kept, "params": {"holds_list": 1}}).raise_for_status()
+        _enter(page, site)
+        page.locator("[data-view=devices]").click()
+        tile = page.locator("[data-device=gate-l]")
+        expect(tile).to_contain_text("本机名单 0")
+        tile.get_by_text("更多").click()
+        expect(tile.get_by_role("button", name="抓拍")).to_be_visible()
+        tile.get_by_role("button", name="重启").click()
+        expect(page.locator("#confirm")).to_contain_text("确定重启这台设备？")
+        page.keyboard.press("Escape")
+        assert site.commands("gate-l") == []
+
+
 def test_a_hostile_device_name_stays_text(site: Site, page: Page) -> None:
     with _gate(site, "GATE-E", HOSTILE) as gate:
         _enter(page, site)

@@ -15,6 +15,7 @@ from gateway.access import AccessBook
 from gateway.actions import Action
 from gateway.caller import Caller
 from gateway.directory import Directory
+from gateway.discovery import Discovery
 from gateway.dispatch import Dispatch
 from gateway.engine import Engine
 from gateway.evidence import Evidence
@@ -75,11 +76,12 @@ class Shell:
             self.directory.put_device(device)
         self.wire = Wire()
         self.inbox = Inbox()
+        self.discovery = Discovery(registry.protocols())
         kinds, protocols = registry.kinds(), registry.protocols()
         limits = self.settings.limits
         self.journal = Journal(self.store, self.vault, retention=self.settings.retention, limits=limits)
         self.hub = restored_hub(kinds, protocols, self.directory, self.settings, self.journal, now)
-        evidence = Evidence(folder / "evidence", self.vault)
+        self.evidence = evidence = Evidence(folder / "evidence", self.vault)
         self.access = AccessBook(self.store, self.vault)
         self.caller = Caller(self.access, self.inbox, clock=lambda: self.now)
         wire: Any = self.wire
@@ -87,7 +89,7 @@ class Shell:
             settings=self.settings,
             mqtt=wire,
             inbox=self.inbox,
-            reader=Reader(protocols, self.directory, limits=limits, zone="Asia/Shanghai"),
+            reader=Reader(protocols, self.directory, limits=limits, zone="Asia/Shanghai", discovery=self.discovery),
             hub=self.hub,
             journal=self.journal,
             dispatch=Dispatch(mqtt=wire, caller=self.caller, pool=None, evidence=evidence, inbox=self.inbox),

@@ -6,8 +6,18 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from devices.effects import OpenPassage
-from devices.events import CommandAnswered
+from devices.effects import (
+    OpenPassage,
+    PersonEntry,
+    Reboot,
+    Speak,
+    SyncPersons,
+    SyncPlates,
+    SyncTime,
+    TakeSnapshot,
+)
+from devices.events import CommandAnswered, CommandResult, FrameCaptured
+from devices.protocols import PROTOCOLS
 from simulators.device import World
 from simulators.estate import Estate, Happening, What, day
 from simulators.fleet import simulated
@@ -50,6 +60,44 @@ def test_a_native_gate_opens_answers_and_shuts():
         "door_changed",
     ]
     assert (world.ledger.openings, world.ledger.double_openings, world.ledger.stray_openings) == (1, 0, 0)
+
+
+def told(player, command, now=NOW):
+    message = PROTOCOLS["native"].encode(command, "c-1", player.device, now)
+    said = player.told(message.topic, message.payload, now)
+    return [PROTOCOLS["native"].decode(s.message.topic, s.message.payload, NOW, UTC).readings[0].event for s in said]
+
+
+def test_every_native_device_does_the_routine():
+    estate = Estate(1)
+    until = NOW + timedelta(seconds=5)
+    for kind in ("face_gate", "barrier", "camera", "light", "cover", "bay"):
+        player = simulated(the(estate, kind, "native"), world_of(estate), timedelta(seconds=-40))
+        (spoken,) = told(player, Speak(not_after=until, text="hello"))
+        assert spoken.result is CommandResult.DONE
+        _, beat = told(player, SyncTime(not_after=until))
+        assert beat.at == NOW
+        before = player.hello(NOW)[0].message.payload
+        accepted, hello, *_ = told(player, Reboot(not_after=until))
+        assert (accepted.result, hello.online) == (CommandResult.ACCEPTED, True)
+        assert hello.boot_id not in before.decode()
+        last = told(player, TakeSnapshot(not_after=until))[-1]
+        assert isinstance(last, FrameCaptured) is (kind in ("face_gate", "barrier", "camera"))
+
+
+def test_a_native_gate_keeps_a_list_refuses_some_and_loses_it_with_its_power():
+    estate = Estate(1)
+    gate = simulated(the(estate, "face_gate", "native"), world_of(estate))
+    gate.routine.refuses = {"bob"}
+    until = NOW + timedelta(seconds=5)
+    put = (PersonEntry(id="ann", photo=b"x"), PersonEntry(id="bob", photo=b"x"), PersonEntry(id="cho"))
+    _, answer = told(gate, SyncPersons(not_after=until, put=put, remove=("eve",)))
+    assert (answer.took, [r.entry for r in answer.refused]) == (("ann", "eve"), ["bob", "cho"])
+    assert list(gate.routine.held) == ["ann"]
+    *_, report = told(gate, Reboot(not_after=until))
+    assert (report.what, report.count, gate.routine.held) == ("persons", 0, {})
+    (unable,) = told(gate, SyncPlates(not_after=until))
+    assert unable.result is CommandResult.FAILED
 
 
 def test_a_native_gate_refuses_a_command_that_is_too_old():

@@ -66,6 +66,7 @@ export const getStream = (path, headers, signal) => call(path, { headers, signal
 export const me = () => getJson("/v1/me");
 export const alert = (id, signal) => getJson(`/v1/alerts/${encodeURIComponent(id)}`, { signal });
 export const devices = () => getJson("/v1/devices");
+export const deviceList = (id) => getJson(`/v1/devices/${encodeURIComponent(id)}/list`);
 export const command = (id) => getJson(`/v1/commands/${encodeURIComponent(id)}`);
 export const acknowledge = (id, reason) => postJson(`/v1/alerts/${encodeURIComponent(id)}/acknowledge`, { reason });
 export const dispose = (id, disposition, reason) =>

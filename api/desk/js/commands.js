@@ -8,6 +8,7 @@ import { t, tFirst } from "./i18n.js";
 const CONFIRM_WITHIN_S = 5;
 const POLL_MS = 400;
 const GIVE_UP_AFTER_MS = 20_000;
+const SLOW_MS = { take_snapshot: 30_000, reboot: 200_000 }; // a device takes its time to start anew
 
 const wait = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 const word = (prefix, type, kind) => tFirst(`${prefix}.${type}.${kind}`, `${prefix}.${type}`, prefix);
@@ -40,7 +41,7 @@ export async function run(device, body, report) {
 }
 
 async function follow(first, tell) {
-  const end = performance.now() + GIVE_UP_AFTER_MS;
+  const end = performance.now() + (SLOW_MS[first.type] ?? GIVE_UP_AFTER_MS);
   let record = first;
   let told = "";
   for (;;) {

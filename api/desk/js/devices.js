@@ -11,11 +11,16 @@ import * as store from "./store.js";
 const KINDS = ["face_gate", "barrier", "camera", "light", "cover", "bay"];
 const READ_AGAIN_MS = 20_000; // the feed tells who comes and goes; doors and lamps are read again
 const MOVES = ["open_passage", "close_barrier"];
-const FITS = { face_gate: ["open_passage"], barrier: MOVES, light: ["set_lamp"], camera: [], cover: [], bay: [] };
+const ROUTINE = ["take_snapshot", "reboot"];
+const FITS = {
+  face_gate: ["open_passage", ...ROUTINE], barrier: [...MOVES, ...ROUTINE], light: ["set_lamp", "reboot"], camera: ROUTINE,
+  cover: ["reboot"], bay: ["reboot"],
+};
 const NOT_BY_HAND = new Set(["blocklisted_plate", "blocked_person", "duress", "door_forced"]);
 
 const devices = new Map();
 const results = new Map(); // device id -> the last outcome of a command
+const lists = new Map(); // device id -> how far its own list of persons or plates has come
 const levels = new Map(); // device id -> the level its slider stands at
 const tiles = new Map();
 const groups = new Map();
@@ -37,12 +42,19 @@ export async function load() {
     const { items } = await api.devices();
     devices.clear();
     for (const device of items) devices.set(device.id, { ...device, ...since.get(device.id) });
+    await readLists(items.filter((device) => device.params?.holds_list));
     Object.assign(loading, { state: "done", error: null });
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     Object.assign(loading, { state: "failed", error });
   }
   changed();
+}
+
+/** Few devices hold a list; one that cannot be read just now keeps the figures it had. */
+async function readLists(holders) {
+  const read = await Promise.allSettled(holders.map((device) => api.deviceList(device.id)));
+  for (const { status, value } of read) if (status === "fulfilled") lists.set(value.device, value);
 }
 
 /** A device event of the stream: only what it names changes. An unknown id is a new device: read the list. */
@@ -119,10 +131,26 @@ function stateWords(device) {
   return [el("span", {}, t(`now.${device.kind}.${word}`)), since ? ageNode(since) : ""];
 }
 
+function listWords(list) {
+  if (!list?.what) return "";
+  const coming = list.wanted + list.sent;
+  const parts = [t("list.held", { n: list.held }), coming && t("list.coming", { n: coming }),
+    list.removing && t("list.removing", { n: list.removing }), list.refused && t("list.refused", { n: list.refused })];
+  return el("span", { class: "list" }, parts.filter(Boolean).join(" · "));
+}
+
+/** Seldom needed, so behind a word; each asks first like the others. */
+function routine(device, commands) {
+  const offered = ROUTINE.filter((type) => commands.includes(type));
+  if (!offered.length) return "";
+  return el("details", { class: "routine" }, el("summary", {}, t("device.more")),
+    el("div", { class: "tile-acts" }, ...offered.map((type) => moveButton(device, type))));
+}
+
 function tile(device) {
   const online = onlineWord(device);
   const result = results.get(device.id);
-  const shown = JSON.stringify([device, result, document.documentElement.lang, may("commands:write")]);
+  const shown = JSON.stringify([device, result, lists.get(device.id), document.documentElement.lang, may("commands:write")]);
   const kept = tiles.get(device.id);
   if (kept && (kept.shown === shown || kept.node.contains(document.activeElement) && kept.core === core(device, result))) return kept.node;
   const commands = commandsOf(device);
@@ -133,9 +161,10 @@ function tile(device) {
     el("p", { class: "muted clip" }, placeOf(device) || device.id),
     el("p", { class: "tile-state" }, el("span", { class: `dot ${online}` }), t(`device.${online}`),
       el("span", { class: "muted" }, device.last_seen ? ageNode(device.last_seen) : t("device.never"))),
-    el("p", { class: "tile-facts" }, ...stateWords(device)),
+    el("p", { class: "tile-facts" }, ...stateWords(device), listWords(lists.get(device.id))),
     el("div", { class: "tile-acts" }, ...MOVES.filter((type) => commands.includes(type)).map((type) => moveButton(device, type)),
       commands.includes("set_lamp") && lampForm(device)),
+    routine(device, commands),
     result ? el("p", { class: `result ${result.status}`, role: "status" }, result.text) : "");
   tiles.set(device.id, { node, shown, core: core(device, result) });
   return node;
