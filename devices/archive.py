@@ -126,7 +126,7 @@ def _payload(raw: Raw) -> bytes:
 def _filled(file: _File) -> str:
     """The topic without an archivist's remark in brackets, its placeholders filled with the payload's own id."""
     topic = file.topic.partition(" (")[0]
-    return PLACEHOLDER.sub(lambda _: _own_id(file.payload), topic)
+    return PLACEHOLDER.sub(lambda _: _own_id(file.payload), topic.removeprefix("{prefix}"))
 
 
 def _own_id(payload: Raw) -> str:

@@ -19,6 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from devices.effects import (
+    AnswerCredential,
     CloseBarrier,
     Command,
     OpenPassage,
@@ -166,12 +167,14 @@ def clocked(record: CommandRecord, offset_s: float, at: datetime) -> CommandReco
 
 def listed(record: CommandRecord, event: ListAnswered) -> CommandRecord:
     """The device says what it took of a list. The command is finished when every entry is answered for: failed where it
-    took none of them, else done, with the number refused as the reason.
+    took none of them, else done, with the number refused as the reason. An answer for all of them in one word (`rest`)
+    takes those it does not refuse.
     """
     if record.status.final or record.type not in LISTS:
         return record
     refused = {refusal.entry for refusal in event.refused} & set(record.entries)
-    left = tuple(entry for entry in record.entries if entry not in refused and entry not in event.took)
+    open_ = () if event.rest else record.entries
+    left = tuple(entry for entry in open_ if entry not in refused and entry not in event.took)
     count = record.refused + len(refused)
     took = record.took or len(left) + len(refused) < len(record.entries)
     record = replace(record, entries=left, refused=count, took=took, updated_at=event.at)
@@ -202,7 +205,9 @@ def _now(record: CommandRecord, status: CommandStatus, reason: str, at: datetime
 
 
 def recorded(command: Command, command_id: str, *, by: str, now: datetime, boot_id: str = "") -> CommandRecord:
-    """The record of a command about to be published. `boot_id`: the device's at this moment."""
+    """The record of a command about to be published. `boot_id`: the device's at this moment. No device answers the
+    answer to its own question.
+    """
     return CommandRecord(
         id=command_id,
         device=command.device,
@@ -210,7 +215,7 @@ def recorded(command: Command, command_id: str, *, by: str, now: datetime, boot_
         requested_by=by,
         requested_at=now,
         not_after=command.not_after,
-        status=CommandStatus.SENT,
+        status=CommandStatus.ACCEPTED if isinstance(command, AnswerCredential) else CommandStatus.SENT,
         updated_at=now,
         level_pct=getattr(command, "level_pct", None),
         boot_id=boot_id if isinstance(command, Reboot) else "",

@@ -66,6 +66,13 @@ class OpenPassage(Command, frozen=True, kw_only=True, tag="open_passage"):
     vehicle: str = ""
 
 
+class AnswerCredential(Command, frozen=True, kw_only=True, tag="answer_credential"):
+    """Tell a device that asked (`CredentialPresented.reply_to`) whether to open; it opens by itself if `allowed`."""
+
+    reply_to: str
+    allowed: bool
+
+
 class CloseBarrier(Command, frozen=True, kw_only=True, tag="close_barrier"):
     """Lower the barrier."""
 
@@ -130,6 +137,10 @@ class SyncPlates(Command, frozen=True, kw_only=True, tag="sync_plates"):
     remove: tuple[str, ...] = ()
 
 
+class ReportLists(Command, frozen=True, kw_only=True, tag="report_lists"):
+    """Say what the device's own list holds; it comes as `ListReported`."""
+
+
 COMMANDS: dict[str, type[Command]] = {
     str(c.__struct_config__.tag): c
     for c in (
@@ -144,7 +155,9 @@ COMMANDS: dict[str, type[Command]] = {
         SyncPlates,
     )
 }
-"""Every command type by its wire name."""
+"""What a device of ours can be told, by its wire name. `AnswerCredential` and `ReportLists` are the gateway's own: they
+answer a question of the device and ask one, and nobody gives them.
+"""
 
 
 # -- questions the registry answers at once ---------------------------------------------
@@ -156,6 +169,7 @@ class CheckCredential(Effect, frozen=True, kw_only=True, tag="check_credential")
     method: Method
     value: str
     at: datetime
+    reply_to: str = ""
 
 
 class CheckPlate(Effect, frozen=True, kw_only=True, tag="check_plate"):
@@ -206,6 +220,7 @@ class Report(Effect, frozen=True, kw_only=True, tag="report"):
 
 __all__ = [
     "COMMANDS",
+    "AnswerCredential",
     "CheckCredential",
     "CheckPlate",
     "ClearAlert",
@@ -221,6 +236,7 @@ __all__ = [
     "Reboot",
     "RecordPoint",
     "Report",
+    "ReportLists",
     "SetLamp",
     "Speak",
     "SyncPersons",

@@ -109,12 +109,14 @@ class ListRefusal(Struct, frozen=True, kw_only=True):
 
 class ListAnswered(Event, frozen=True, kw_only=True, tag="list_answered"):
     """The device's answer to a `SyncPersons` or `SyncPlates`: entries it `took` (added, changed or removed) and those
-    it `refused`. An entry in neither is unknown and is asked about again.
+    it `refused`. An entry in neither is unknown and is asked about again, unless the device answers for all of them in
+    one word (`rest`): then those not refused were taken.
     """
 
     command_id: Name
     took: tuple[Name, ...] = ()
     refused: tuple[ListRefusal, ...] = ()
+    rest: bool = False
 
 
 class ListReported(Event, frozen=True, kw_only=True, tag="list_reported"):
@@ -188,15 +190,18 @@ class DenyReason(StrEnum):
 
 
 class CredentialPresented(Event, frozen=True, kw_only=True, tag="credential_presented"):
-    """A card, PIN or QR code was read and the device asks us whether to open. `value` never leaves the gateway."""
+    """A card, PIN or QR code was read and the device asks us whether to open. `value` never leaves the gateway.
+    `reply_to`: the device waits for an `AnswerCredential` under this name and opens by itself; "": it is told to open.
+    """
 
     method: Method
     value: Name
+    reply_to: Name = ""
 
 
 class CredentialChecked(Event, frozen=True, kw_only=True, tag="credential_checked"):
     """Our registry's answer to a `CheckCredential`. `person` is the registry's id, "" when unknown; `presented_at` is
-    when the credential was shown.
+    when the credential was shown; `reply_to` that of the `CredentialPresented`.
     """
 
     method: Method
@@ -204,6 +209,7 @@ class CredentialChecked(Event, frozen=True, kw_only=True, tag="credential_checke
     presented_at: Utc
     person: Name = ""
     reason: DenyReason = DenyReason.OTHER
+    reply_to: Name = ""
 
 
 class FaceCaptured(Event, frozen=True, kw_only=True, tag="face_captured"):

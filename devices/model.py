@@ -81,6 +81,16 @@ class Outgoing(Struct, frozen=True, kw_only=True):
     qos: int = 0
 
 
+class ListLimits(Struct, frozen=True, kw_only=True):
+    """How much of a list one message may carry: entries added or changed (`put`) or removed, and bytes of photos. A
+    message carries the one or the other, never both. 0: it has no way to remove any, or takes no photos.
+    """
+
+    put: int = 50
+    remove: int = 50
+    photo_bytes: int = 2 * 1024 * 1024
+
+
 class HttpCall(Struct, frozen=True, kw_only=True):
     """A request to a device's own HTTP server. `path` begins with / and follows the address the device is registered
     with; credentials are the shell's. `media`: the body's Content-Type.
@@ -143,9 +153,10 @@ class Protocol(Struct, frozen=True, kw_only=True):
 
     Only where needed: `interpret(decoded, device)` says what a message means for the registered device, where the
     message alone does not (a LoRaWAN codec); it raises only `DecodeError`. `topics_of(device)`: filters of one device
-    that lie outside `topics`, by its `options`. `retained`: filters whose retained messages are taken, because they say
-    how things stand. `receive(push, received_at, zone)`: for what comes over HTTP, as `decode`. `answered(command_id,
-    status, body, now)`: what the reply to an `HttpCall` says of the command, as a message of the device called.
+    that lie outside `topics`, by its `options`; `orders_of(device)`: the same for what it listens on. `retained`:
+    filters whose retained messages are taken, because they say how things stand. `receive(push, received_at, zone)`:
+    for what comes over HTTP, as `decode`. `answered(command_id, status, body, now)`: what the reply to an `HttpCall`
+    says of the command, as a message of the device called. `lists`: what a `SyncPersons` or `SyncPlates` may hold.
     """
 
     name: str
@@ -157,6 +168,8 @@ class Protocol(Struct, frozen=True, kw_only=True):
     orders: tuple[str, ...] = ()
     interpret: Callable[[Decoded, Device], Decoded] | None = None
     topics_of: Callable[[Device], tuple[str, ...]] | None = None
+    orders_of: Callable[[Device], tuple[str, ...]] | None = None
     retained: tuple[str, ...] = ()
     receive: Callable[[HttpPush, datetime, tzinfo], Decoded] | None = None
     answered: Callable[[str, int, bytes, datetime], Decoded] | None = None
+    lists: ListLimits = ListLimits()

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from devices.commands import CommandRecord
 from devices.effects import (
+    AnswerCredential,
     CheckCredential,
     CheckPlate,
     ClearAlert,
@@ -110,6 +111,7 @@ class Hub:
             RaiseAlert: self._raise_alert,
             ClearAlert: self._clear_alert,
             OpenPassage: self._command,
+            AnswerCredential: self._command,
             CloseBarrier: self._command,
             SetLamp: self._command,
             Speak: self._command,
@@ -361,6 +363,7 @@ class Hub:
             allowed=allowed,
             person=person,
             reason=reason,
+            reply_to=effect.reply_to,
         )
         return [checked]
 

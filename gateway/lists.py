@@ -226,8 +226,8 @@ class Lists:
             return True
         wanted = self._source.wanted(device, what, now)
         rows = self._book.rows(self._store.reader, device.id, what)
-        size = listplan.batch_size(what, state.failures if state else 0)
-        batch = listplan.plan(wanted, rows, now, at_most=size)
+        limits = listplan.batch_limits(self._source.limits(device), state.failures if state else 0)
+        batch = listplan.plan(wanted, rows, now, limits=limits)
         if batch is None:
             self._quiet[device.id, what] = now + QUIET_FOR
             return False
@@ -237,7 +237,10 @@ class Lists:
     def _send(self, device: Device, what: str, batch: Batch, now: datetime) -> None:
         """Write the batch down, then let it leave."""
         command_id = uuid.uuid4().hex
-        photos, unfit = self._source.photographs(batch.put) if what == "persons" else ({}, {})
+        photos: dict[str, bytes] = {}
+        unfit: dict[str, str] = {}
+        if what == "persons":
+            photos, unfit = self._source.photographs(batch.put, at_most=self._source.limits(device).photo_bytes)
         with self._store.write() as db:
             # Asked again within the transaction: who withdrew while the photographs were opened is not sent.
             wanted, entries = self._source.entries(device, what, batch.put, photos, now)

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from devices.effects import PersonEntry
-from devices.model import Device, Protocol
+from devices.model import Device, ListLimits, Protocol
 from gateway import listplan
 from gateway.directory import Directory
 from gateway.listplan import HOLDS, list_of
@@ -19,9 +19,7 @@ from gateway.people import Photos
 
 log = structlog.get_logger()
 
-BATCH_BYTES = 2 * 1024 * 1024
-"""Photographs of one batch; a larger single one is refused here and named, because no terminal takes it."""
-TOO_LARGE = f"the photo is larger than {BATCH_BYTES // 1024 // 1024} MB; enrol a smaller one"
+TOO_LARGE = "the photo is larger than the terminal takes ({} kB); enrol a smaller one"
 UNREADABLE = "the photo cannot be read; enrol a new one"
 
 
@@ -46,18 +44,25 @@ class ListSource:
             return listplan.wanted_persons(self._directory.residents.candidates(), device, now)
         return listplan.wanted_plates(listplan.plate_entries(self._directory.vehicles(), now))
 
-    def photographs(self, persons: Iterable[str]) -> tuple[dict[str, bytes], dict[str, str]]:
-        """As many as fit into a batch, and what is wrong with those that never will."""
+    def limits(self, device: Device) -> ListLimits:
+        """How much of a list one message to this device holds."""
+        protocol = self._protocols.get(device.protocol)
+        return protocol.lists if protocol else ListLimits()
+
+    def photographs(self, persons: Iterable[str], *, at_most: int) -> tuple[dict[str, bytes], dict[str, str]]:
+        """As many as fit into a message of `at_most` bytes of photographs, and what is wrong with those that never
+        will.
+        """
         found: dict[str, bytes] = {}
         unfit: dict[str, str] = {}
         size = 0
         for person in persons:
             photo = self._photograph(person)
-            if photo is None or len(photo) > BATCH_BYTES:
-                unfit[person] = TOO_LARGE if photo else UNREADABLE
+            if photo is None or len(photo) > at_most:
+                unfit[person] = TOO_LARGE.format(at_most // 1024) if photo else UNREADABLE
                 continue
             size += len(photo)
-            if size > BATCH_BYTES:
+            if size > at_most:
                 break
             found[person] = photo
         return found, unfit

@@ -7,10 +7,12 @@ from datetime import timedelta
 
 from devices.model import Device
 from simulators import barrier, bay, camera, cover, face_gate
+from simulators.das import DasDevice
 from simulators.device import NativeDevice, Simulated, Voice, World, unable
 from simulators.light import Light
 from simulators.oem_face import OemFaceTerminal
 from simulators.routine import Routine
+from simulators.vf import VfTerminal
 from simulators.vzenith import VzenithCamera
 
 Make = Callable[[Device, World, timedelta], Simulated]
@@ -61,6 +63,8 @@ def _bay(device: Device, world: World, clock: timedelta) -> Simulated:
 MAKERS: dict[tuple[str, str], Make] = {
     ("face_gate", "native"): _face_gate,
     ("face_gate", "oem_face"): OemFaceTerminal,
+    ("face_gate", "vf"): VfTerminal,
+    ("face_gate", "das"): DasDevice,
     ("barrier", "native"): _barrier,
     ("barrier", "vzenith"): VzenithCamera,
     ("camera", "native"): _camera,

@@ -14,17 +14,24 @@ from devices.model import Device, Outgoing
 from simulators.device import Later, World
 from simulators.estate import Happening, Role, What
 
+_LISTS = frozenset({"EditPerson", "EditPersonsNew", "DelPerson", "DeletePersons"})
+
 
 class Order(Struct, frozen=True, kw_only=True):
     """A message from the platform."""
 
     operator: str
     messageId: str = ""  # noqa: N815 - the vendor's name
-    info: dict[str, Any] = {}
+    info: Any = {}
+
+
+NO_FACE, UNKNOWN = "464", "461"
 
 
 class OemFaceTerminal:
-    """Sends strangers as StrSnapPush and people it knows itself as RecPush; opens on Unlock."""
+    """Sends strangers as StrSnapPush and people it knows itself as RecPush; opens on Unlock; keeps a list of persons,
+    and refuses whom it gets without a photo.
+    """
 
     beat_s = 20.0
 
@@ -35,6 +42,7 @@ class OemFaceTerminal:
         self._zone = ZoneInfo(device.zone)
         self._record = world.first_record
         self._greeted = False
+        self.persons: dict[str, str] = {}
 
     @property
     def hears(self) -> tuple[str, ...]:
@@ -90,7 +98,7 @@ class OemFaceTerminal:
         return [self._say(f"{self.device.address}/Snap", "StrSnapPush", snap, record=str(self._record))]
 
     def told(self, topic: str, payload: bytes, now: datetime) -> list[Later]:
-        """Obeys Unlock; takes Online-Ack and PushAck; knows nothing else."""
+        """Obeys Unlock and what changes or asks its list; takes Online-Ack and PushAck; knows nothing else."""
         del topic
         ledger = self._world.ledger
         try:
@@ -100,6 +108,9 @@ class OemFaceTerminal:
             return []
         if order.operator == "Online-Ack":
             self._greeted = True
+        if order.operator in _LISTS:
+            ledger.commands_received += 1
+            return [self._list(order)]
         if order.operator != "Unlock":
             return []
         ledger.commands_received += 1
@@ -108,12 +119,37 @@ class OemFaceTerminal:
             ledger.opened(self.device.id, order.messageId, now)
         return [self._acknowledge(order, "200" if opens else "462")]
 
-    def _acknowledge(self, order: Order, code: str) -> Later:
+    def _list(self, order: Order) -> Later:
+        """Answers for each person by itself."""
+        deletes = order.operator.startswith("Del")
+        named = order.info if isinstance(order.info, list) else [order.info]
+        if order.operator == "DeletePersons":
+            named = [{"customId": one} for one in order.info["customId"]]
+        codes = {one["customId"]: self._change(one, deletes=deletes) for one in named}
+        if order.operator in ("EditPerson", "DelPerson"):
+            ((person, code),) = codes.items()
+            return self._acknowledge(order, code, customId=person)
+        word = "Del" if deletes else "Add"
+        took = [{"customId": person} for person, code in codes.items() if code == "200"]
+        refused = [{"customId": person, "errcode": code} for person, code in codes.items() if code != "200"]
+        counts = {f"{word}ErrNum": str(len(refused)), f"{word}SucNum": str(len(took))}
+        return self._acknowledge(order, "200", **counts, **{f"{word}ErrInfo": refused, f"{word}SucInfo": took})
+
+    def _change(self, person: dict[str, Any], *, deletes: bool) -> str:
+        if deletes:
+            return "200" if self.persons.pop(person["customId"], None) is not None else UNKNOWN
+        if not person.get("pic"):
+            return NO_FACE
+        self.persons[person["customId"]] = person["pic"]
+        return "200"
+
+    def _acknowledge(self, order: Order, code: str, **more: Any) -> Later:
+        result = "ok" if code == "200" else "fail"
         body = {
             "messageId": order.messageId,
             "operator": f"{order.operator}-Ack",
             "code": code,
-            "info": {"facesluiceId": self.device.address, "result": "ok" if code == "200" else "fail"},
+            "info": {"facesluiceId": self.device.address, "result": result, **more},
         }
         topic = f"mqtt/face/{self.device.address}/Ack"
         return Later(message=Outgoing(topic=topic, payload=msgspec.json.encode(body), qos=1), seconds=0.1)

@@ -20,6 +20,10 @@ OPEN_RELAY, PULSE = 0, 2
 APPROACHING, TRIGGERED_BY_VIDEO, BLUE = 4, 1, 1
 
 
+_NOBODY = "川A00000"
+"""Whose car is before the camera when it is asked for a picture."""
+
+
 class Order(Struct, frozen=True, kw_only=True):
     """A message from the platform; `payload.body` holds the relay and what to do with it."""
 
@@ -41,11 +45,13 @@ class VzenithCamera:
         self._zone = ZoneInfo(device.zone)
         self._record = world.first_record
         self._cars = 0
+        self.plates: dict[str, dict[str, Any]] = {}
 
     @property
     def hears(self) -> tuple[str, ...]:
         sn = self.device.address
-        return (f"device/{sn}/message/down/gpio_out", f"device/{sn}/message/down/gate_direct_open")
+        names = ("gpio_out", "gate_direct_open", "white_list_operator", "snapshot")
+        return tuple(f"device/{sn}/message/down/{name}" for name in names)
 
     def hello(self, now: datetime) -> list[Later]:
         return self.beat(now)
@@ -78,6 +84,12 @@ class VzenithCamera:
             return []
         ledger.commands_received += 1
         body = (order.payload or {}).get("body") or {}
+        if order.name == "white_list_operator":
+            return [self._reply(topic, order, 200, now, self._listed(body))]
+        if order.name == "snapshot":
+            picture = base64.b64encode(self._world.pictures.car(_NOBODY, self._record)).decode("ascii")
+            taken = {"state_code": 200, "imageformat": "jpg", "image_content": picture}
+            return [self._reply(topic, order, 200, now), self._say("snapshot", taken, now, after=0.2)]
         opens = order.name == "gate_direct_open" or (body.get("io"), body.get("value")) == (OPEN_RELAY, PULSE)
         closes = order.name == "gpio_out" and body.get("io") == 1
         reply = self._reply(topic, order, 200 if opens or closes else 400, now)
@@ -92,12 +104,26 @@ class VzenithCamera:
             self._gate(0, now, DOWN_AFTER),
         ]
 
-    def _reply(self, topic: str, order: Order, code: int, now: datetime) -> Later:
+    def _listed(self, body: dict[str, Any]) -> dict[str, Any] | None:
+        """Changes the white list; what it holds, where that is asked."""
+        match body:
+            case {"operator_type": "update_or_add", "dldb_rec": records}:
+                self.plates |= {record["plate"]: record for record in records}
+            case {"operator_type": "delete", "plate": plate}:
+                self.plates.pop(plate, None)
+            case {"operator_type": "select"}:
+                found = {"dldb_rec": list(self.plates.values()), "operator_type": "select", "state_code": 200}
+                return {"body": found, "type": "white_list_operator"}
+        return None
+
+    def _reply(
+        self, topic: str, order: Order, code: int, now: datetime, payload: dict[str, Any] | None = None
+    ) -> Later:
         body = {
             "code": code,
             "id": order.id,
             "name": order.name,
-            "payload": None,
+            "payload": payload,
             "sn": self.device.address,
             "timestamp": self._seconds(now),
             "version": "1.0",

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from devices.effects import (
+    AnswerCredential,
     CheckCredential,
     ClearAlert,
     Effect,
@@ -76,13 +77,13 @@ def decide(gate: FaceGate, event: Event, device: Device) -> Step[FaceGate]:  # n
     match event:
         case FaceCaptured() | FaceIdentified():
             return _face(gate, event, device)
-        case CredentialPresented(method=method, value=value, at=at):
-            return gate, [CheckCredential(method=method, value=value, at=at)]
+        case CredentialPresented(method=method, value=value, at=at, reply_to=reply_to):
+            return gate, [CheckCredential(method=method, value=value, at=at, reply_to=reply_to)]
         case CredentialChecked(allowed=True, method=method, person=person, at=at, presented_at=shown_at):
             granted = AccessGranted(at=at, method=method, person=person)
-            return _grant(gate, granted, shown_at, device)
-        case CredentialChecked(method=method, reason=reason, person=person, at=at):
-            return gate, [Report(event=AccessDenied(at=at, method=method, reason=reason, person=person))]
+            return _grant(gate, granted, shown_at, device, reply_to=event.reply_to)
+        case CredentialChecked():
+            return gate, _refuse(event, device)
         case AccessGranted(at=at, person=person):
             return replace(gate, granted_at=at, granted_to=person), []
         case AccessDenied(blocked=True, at=at, person=person, evidence=evidence):
@@ -129,13 +130,29 @@ def _face(gate: FaceGate, event: FaceCaptured | FaceIdentified, device: Device) 
     return gate, [RecordPoint(metric="faces_undecided", value=1, at=at)]
 
 
-def _grant(gate: FaceGate, granted: AccessGranted, shown_at: datetime, device: Device) -> Step[FaceGate]:
-    """Open, once for one answer, and only while whoever showed their face or card at `shown_at` is still there."""
+def _refuse(checked: CredentialChecked, device: Device) -> list[Effect]:
+    at = checked.at
+    denied = AccessDenied(at=at, method=checked.method, reason=checked.reason, person=checked.person)
+    if not checked.reply_to:
+        return [Report(event=denied)]
+    until = checked.presented_at + seconds(device, PARAMS, "open_within_s")
+    return [AnswerCredential(not_after=until, reply_to=checked.reply_to, allowed=False), Report(event=denied)]
+
+
+def _grant(
+    gate: FaceGate, granted: AccessGranted, shown_at: datetime, device: Device, *, reply_to: str = ""
+) -> Step[FaceGate]:
+    """Open, once for one answer, and only while whoever showed their face or card at `shown_at` is still there. A
+    device that waits for an answer (`reply_to`) opens by it.
+    """
     answer = f"{granted.method}/{granted.person}/{granted.evidence}/{shown_at.isoformat()}"
+    answer += f"/{reply_to}" if reply_to else ""
     not_after = min(shown_at, granted.at) + seconds(device, PARAMS, "open_within_s")
     if answer == gate.opened_for or granted.at > not_after:
         return gate, []
     gate = replace(gate, granted_at=granted.at, granted_to=granted.person, opened_for=answer)
+    if reply_to:
+        return gate, [AnswerCredential(not_after=not_after, reply_to=reply_to, allowed=True), Report(event=granted)]
     opening = OpenPassage(not_after=not_after, method=granted.method, person=granted.person)
     return gate, [opening, Report(event=granted)]
 

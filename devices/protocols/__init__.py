@@ -6,13 +6,16 @@ from devices.model import Protocol
 from devices.protocols import (
     claa,
     dahua,
+    das,
     hik_access,
     hik_anpr,
     hik_camera,
     native,
     oem_face,
+    vf,
     vzenith,
     vzenith_push,
+    yld,
 )
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -20,6 +23,9 @@ PROTOCOLS: dict[str, Protocol] = {
     for protocol in (
         native.PROTOCOL,
         oem_face.PROTOCOL,
+        vf.PROTOCOL,
+        das.PROTOCOL,
+        yld.PROTOCOL,
         vzenith.PROTOCOL,
         vzenith_push.PROTOCOL,
         hik_access.PROTOCOL,

@@ -4,21 +4,46 @@ from __future__ import annotations
 
 from datetime import datetime, tzinfo
 
+import msgspec
 from msgspec import Raw, Struct, field
 
-from devices.protocols.wire import Scalar, integer, local_time, name, text
+from devices.errors import DecodeError
+from devices.protocols.wire import Scalar, inner, integer, local_time, name, number, parse, text
 
 _LATE, _REPLAYED = 0, 2
 """`Sendintime` of a record sent late, `PushType` of one asked for again."""
 
 
+_LIST = msgspec.json.Decoder(list[Raw])
+_SCALAR = msgspec.json.Decoder(Scalar)
+_CODE_KEYS = ("CardNum", "cardNum", "CardNo", "cardNo", "QRCode", "qrCode", "QRCodeInfo", "qrcode", "Code", "code")
+"""Where a reader puts what it read; only CardInfo.CardNum was seen, the others are the family's spellings."""
+_BODY_C = (30.0, 45.0)
+"""A body's temperature; anything else is Fahrenheit or a sensor that measured nothing."""
+
+
+def unwrapped(raw: Raw) -> Raw:
+    """The object in a list of one, or the value as it is."""
+    if bytes(memoryview(raw)[:1]) != b"[":
+        return raw
+    found = parse(_LIST, raw)
+    if len(found) != 1:
+        raise DecodeError("payload does not fit the protocol")
+    return found[0]
+
+
 class Envelope(Struct, frozen=True):
     operator: str
-    info: Raw = Raw(b"{}")
+    wrapped: Raw = field(name="info", default=Raw(b"{}"))
     message_id: Scalar = field(name="messageId", default=None)
     code: Scalar = None
     snap_pic: str | None = field(name="SanpPic", default=None)
     plate_pic: str | None = field(name="PlatePic", default=None)
+
+    @property
+    def info(self) -> Raw:
+        """An object; some firmware wraps it into a list of one."""
+        return unwrapped(self.wrapped)
 
 
 class Info(Struct, frozen=True):
@@ -33,6 +58,7 @@ class Info(Struct, frozen=True):
     http_time: Scalar = field(name="Time", default=None)
     pic: str | None = None
     result: Scalar = None
+    status: Scalar = field(name="Status", default=None)
 
     @property
     def owner(self) -> str:
@@ -50,17 +76,34 @@ class Record(Info, frozen=True):
     record: Scalar = field(name="RecordID", default=None)
     snap: Scalar = field(name="SnapID", default=None)
     http_record: Scalar = field(name="nRecordIndex", default=None)
-    status: Scalar = field(name="VerifyStatus", default=None)
+    verdict: Scalar = field(name="VerifyStatus", default=None)
     person_type: Scalar = field(name="PersonType", default=None)
     similarity: Scalar = field(name="similarity1", default=None)
     http_similarity: Scalar = field(name="Similarity1", default=None)
     in_time: Scalar = field(name="Sendintime", default=None)
     push: Scalar = field(name="PushType", default=None)
     direction: Scalar = None
+    temperature: Scalar = None
+    http_temperature: Scalar = field(name="Temperature", default=None)
+    http_direction: Scalar = field(name="Direction", default=None)
+    verify: Scalar = field(name="VerfyType", default=None)
 
     @property
     def stored(self) -> bool:
         return integer(self.in_time) == _LATE or integer(self.push) == _REPLAYED
+
+    @property
+    def body_temperature_c(self) -> float | None:
+        """What a thermal terminal measured, None where it measured nothing."""
+        sent = self.temperature if self.temperature is not None else self.http_temperature
+        found = number(text(sent).rstrip("℃C° "))
+        return found if found is not None and _BODY_C[0] <= found <= _BODY_C[1] else None
+
+    @property
+    def way(self) -> str:
+        """Which way somebody went, "" where the terminal writes that it does not know ("unknow")."""
+        found = text(self.direction) or text(self.http_direction)
+        return "" if found.lower() in ("unknow", "unknown") else found[:128]
 
     @property
     def who(self) -> str:
@@ -70,12 +113,23 @@ class Record(Info, frozen=True):
         return name(f"terminal:{local}") if local else ""
 
 
-class CardInfo(Struct, frozen=True):
-    number: Scalar = field(name="CardNum", default=None)
+class Read(Info, frozen=True):
+    """What a card, code or identity card reader sends."""
+
+    card: Raw = field(name="CardInfo", default=Raw(b"null"))
+    code: Raw = field(name="QRCodeInfo", default=Raw(b"null"))
 
 
-class Card(Info, frozen=True):
-    card: CardInfo | None = field(name="CardInfo", default=None)
+def presented(info: Raw, read: Read) -> str:
+    """The number or text that was read, "" where there is none. It is in an object of its own or directly in `info`."""
+    for holder in (unwrapped(read.card), unwrapped(read.code), info):
+        for key in _CODE_KEYS:
+            found = inner(holder, key)
+            if found is None or bytes(memoryview(found)[:1]) in (b"{", b"["):
+                continue
+            if value := name(parse(_SCALAR, found)):
+                return value
+    return ""
 
 
 class Plate(Info, frozen=True):

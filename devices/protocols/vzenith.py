@@ -1,41 +1,60 @@
 """Vzenith (臻识) lane cameras with the barrier on their relays: device/{sn}/message/up|down/{name}.
 
 Firmware before v1.1.5 has {sn}/device/message/... instead; both are in the field. ivs_result lies directly in the
-payload, everything else in payload.body. The serial number of the envelope is who speaks; the one inside the result is
-that of a module and may differ. The camera's `direction` is relative to the camera, so the lane's is the registry's.
+payload, everything else in payload.body. Topics can be set freely: options `up` and `down` are what stands before the
+name then, and the camera is who its envelope says. The serial number of the envelope is who speaks; the one inside the
+result is that of a module and may differ. The camera's `direction` is relative to the camera, so the lane's is the
+registry's.
 """
 
 from __future__ import annotations
 
+import base64
 import binascii
 from collections.abc import Callable
 from datetime import datetime, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Raw, Struct, field
+from msgspec import Raw, Struct
 
-from devices.effects import CloseBarrier, Command, OpenPassage
+from devices.effects import (
+    CloseBarrier,
+    Command,
+    OpenPassage,
+    PlateEntry,
+    Reboot,
+    ReportLists,
+    Speak,
+    SyncPlates,
+    SyncTime,
+    TakeSnapshot,
+)
 from devices.errors import DecodeError, UnsupportedCommandError
 from devices.events import (
     BarrierMoved,
     CommandAnswered,
     CommandResult,
     Event,
+    FrameCaptured,
     Heartbeat,
+    ListAnswered,
+    ListReported,
     LoopChanged,
     PlateCaptured,
     VendorNotice,
     evidence_key,
 )
-from devices.model import Decoded, Device, Outgoing, Protocol
+from devices.model import Decoded, Device, ListLimits, Outgoing, Protocol
+from devices.protocols.vzenith_wire import Alive, Envelope, Gate, Input, Lock, Offline, PlateList, Result, Snapshot
 from devices.protocols.wire import (
-    Scalar,
     address_of,
     epoch_time,
     inner,
     integer,
     label,
+    leftover,
     name,
     only,
     parse,
@@ -51,68 +70,32 @@ _NOT_ARRIVING = {64: "vehicle_staying", 65: "vehicle_staying_ended", 66: "vehicl
 """Triggers of a vehicle that has been seen before: a second look at it must not open a second time."""
 _NO_PLATE = frozenset({"_无_", "无牌车"})
 _OFF, _ON, _PULSE = 0, 1, 2
-_MOVES_THE_ARM = frozenset({"gpio_out", "gate_direct_open"})
+_TIME = "%Y-%m-%d %H:%M:%S"
+_ORDERS = frozenset(
+    {
+        "gpio_out",
+        "gate_direct_open",
+        "white_list_operator",
+        "snapshot",
+        "tts_voice",
+        "set_time",
+        "reboot_dev",
+        "get_io_lock_status",
+    }
+)
+_OUTPUTS = 4
+_MOST_LISTED = 5000
 
-# -- the wire ---------------------------------------------
-
-
-class _Envelope(Struct, frozen=True):
-    id: Scalar = None
-    sn: Scalar = None
-    name: Scalar = None
-    code: Scalar = None
-    timestamp: Scalar = None
-    payload: Raw = Raw(b"null")
-
-
-class _Timeval(Struct, frozen=True):
-    sec: Scalar = None
-    usec: Scalar = None
-
-
-class _TimeStamp(Struct, frozen=True):
-    value: _Timeval = field(name="Timeval", default=_Timeval())
-
-
-class _Result(Struct, frozen=True):
-    license: Scalar = None
-    confidence: Scalar = None
-    color: Scalar = field(name="colorType", default=None)
-    trigger: Scalar = field(name="triggerType", default=None)
-    fake: Scalar = field(name="is_fake_plate", default=None)
-    encrypted: Scalar = field(name="is_encrypted", default=None)
-    offline: Scalar = field(name="isoffline", default=None)
-    plate_id: Scalar = field(name="plateid", default=None)
-    time: _TimeStamp = field(name="timeStamp", default=_TimeStamp())
-    full: str | None = field(name="full_image_content", default=None)
-    small: str | None = field(name="small_image_content", default=None)
-
-
-class _Input(Struct, frozen=True):
-    source: Scalar = None
-    value: Scalar = None
-
-
-class _Gate(Struct, frozen=True):
-    connected: Scalar = field(name="connect_status", default=None)
-    status: Scalar = field(name="gate_status", default=None)
-
-
-class _Snapshot(Struct, frozen=True):
-    code: Scalar = field(name="state_code", default=None)
-    image: str | None = field(name="image_content", default=None)
-
-
-class _Alive(Struct, frozen=True):
-    timestamp: Scalar = None
-
-
-_ENVELOPE = msgspec.json.Decoder(_Envelope)
-_RESULT = msgspec.json.Decoder(_Result)
-_INPUT = msgspec.json.Decoder(_Input)
-_GATE = msgspec.json.Decoder(_Gate)
-_SNAPSHOT = msgspec.json.Decoder(_Snapshot)
-_ALIVE = msgspec.json.Decoder(_Alive)
+_ENVELOPE = msgspec.json.Decoder(Envelope)
+_RESULT = msgspec.json.Decoder(Result)
+_INPUT = msgspec.json.Decoder(Input)
+_GATE = msgspec.json.Decoder(Gate)
+_SNAPSHOT = msgspec.json.Decoder(Snapshot)
+_ALIVE = msgspec.json.Decoder(Alive)
+_PLATES = msgspec.json.Decoder(PlateList | None)
+_LOCKS = msgspec.json.Decoder(list[Lock] | Lock | None)
+_OFFLINE = msgspec.json.Decoder(Offline)
+_UNDERSTOOD = frozenset(Result.__struct_encode_fields__)
 
 
 class _Said(Struct, frozen=True):
@@ -121,7 +104,7 @@ class _Said(Struct, frozen=True):
     address: str
     name: str
     received_at: datetime
-    envelope: _Envelope
+    envelope: Envelope
     body: Raw
 
 
@@ -134,8 +117,9 @@ def decode(topic: str, payload: bytes, received_at: datetime, zone: tzinfo) -> D
     :raises DecodeError: the message is not one of this protocol.
     """
     del zone
-    address, leaf, is_reply = _split(topic)
+    owner, leaf, is_reply = _split(topic)
     envelope = parse(_ENVELOPE, payload)
+    address = owner or address_of(text(envelope.sn))
     same_device(address, envelope.sn)
     body = inner(envelope.payload, "body") or envelope.payload
     said = _Said(address, label(envelope.name) or leaf[:128], received_at, envelope, body)
@@ -145,17 +129,23 @@ def decode(topic: str, payload: bytes, received_at: datetime, zone: tzinfo) -> D
 
 
 def _split(topic: str) -> tuple[str, str, bool]:
-    """Who speaks, about what, and whether it answers a command."""
+    """Who speaks ("" on a topic the site chose), about what, and whether it answers a command."""
     match topic.split("/"):
         case ["device", sn, "message", "up", leaf] | [sn, "device", "message", "up", leaf]:
             return address_of(sn), leaf, False
         case ["device", sn, "message", "down", leaf, "reply"] | [sn, "device", "message", "down", leaf, "reply"]:
             return address_of(sn), leaf, True
+        case [_, *_, leaf, "reply"] if leaf in _ORDERS:
+            return "", leaf, True
+        case [_, *_, leaf] if leaf in _UP:
+            return "", leaf, False
     raise DecodeError("not a topic of this protocol")
 
 
 def _plate(said: _Said) -> Decoded:
     found = inner(said.body, "AlarmInfoPlate", "result", "PlateResult")
+    if found is None and said.name == "quick_ivs_result":
+        return _notice(said)
     if found is None:
         raise DecodeError("payload does not fit the protocol")
     result = parse(_RESULT, found)
@@ -177,6 +167,7 @@ def _plate(said: _Said) -> Decoded:
             plate_color=_COLORS[color] if 0 <= color < len(_COLORS) else "",
             forged=integer(result.fake) == 1,
             trigger=_TRIGGERS.get(trigger, str(trigger)),
+            vendor=leftover(found, _UNDERSTOOD),
         )
     record = name(f"plate:{plate_id}") if plate_id else ""
     stored = integer(result.offline) == 1
@@ -225,30 +216,71 @@ def _gate(said: _Said) -> Decoded:
 
 def _snapshot(said: _Said) -> Decoded:
     snapshot = parse(_SNAPSHOT, said.body)
-    return _notice(said, code=label(snapshot.code), image=picture(snapshot.image))
-
-
-def _notice(said: _Said, *, code: str = "", image: bytes = b"") -> Decoded:
+    if not (image := picture(snapshot.image)):
+        return _notice(said, code=label(snapshot.code))
     at = epoch_time(said.envelope.timestamp)
-    evidence = evidence_key(image) if image else ""
-    event = VendorNotice(at=at or said.received_at, name=said.name, code=code, evidence=evidence)
+    event = FrameCaptured(at=at or said.received_at, evidence=evidence_key(image))
     return only(said.address, event, image, timed=at is not None)
+
+
+def _kept(said: _Said) -> Decoded:
+    """How many results the camera keeps that it could not send."""
+    return _notice(said, code=label(parse(_OFFLINE, said.body).count))
+
+
+def _notice(said: _Said, *, code: str = "") -> Decoded:
+    at = epoch_time(said.envelope.timestamp)
+    event = VendorNotice(at=at or said.received_at, name=said.name, code=code)
+    return only(said.address, event, timed=at is not None)
 
 
 def _reply(said: _Said) -> Decoded:
     """The camera took the command or not. Its time is left aside: its clock was seen minutes behind the command."""
-    if said.name not in _MOVES_THE_ARM:
-        return Decoded(address=said.address, ignored="answers a command the gateway does not send")
     command_id, code = name(said.envelope.id), label(said.envelope.code)
     if not command_id:
         raise DecodeError("an answer without the command's id")
-    taken = code == "200"
-    event = CommandAnswered(
-        at=said.received_at,
-        command_id=command_id,
-        result=CommandResult.ACCEPTED if taken else CommandResult.FAILED,
-        reason="" if taken else code or "no code",
+    if code != "200":
+        return _result(said, command_id, CommandResult.FAILED, code or "no code")
+    match said.name:
+        case "white_list_operator":
+            return _list(said, command_id)
+        case "get_io_lock_status" | "set_io_lock_status" | "io_lock":
+            return _locks(said)
+        case "gpio_out" | "gate_direct_open" | "snapshot":
+            return _result(said, command_id, CommandResult.ACCEPTED)
+    return _result(said, command_id, CommandResult.DONE)
+
+
+def _result(said: _Said, command_id: str, result: CommandResult, reason: str = "") -> Decoded:
+    event = CommandAnswered(at=said.received_at, command_id=command_id, result=result, reason=reason)
+    return only(said.address, event, timed=False)
+
+
+def _list(said: _Said, command_id: str) -> Decoded:
+    """What the list holds, where that was asked; else that all that was to be changed is changed."""
+    found = parse(_PLATES, said.body) or PlateList()
+    state = label(found.state)
+    if state not in ("", "200"):
+        return _result(said, command_id, CommandResult.FAILED, state)
+    if not label(found.operator).startswith("select"):
+        return only(said.address, ListAnswered(at=said.received_at, command_id=command_id, rest=True), timed=False)
+    several = found.records if isinstance(found.records, list) else [found.records] if found.records else []
+    if len(several) > _MOST_LISTED:
+        raise DecodeError("too many entries")
+    entries = tuple(plate for one in several if (plate := _licence(text(one.plate))))
+    total = integer(found.total)
+    count = len(entries) if total is None else max(0, total)
+    return only(
+        said.address, ListReported(at=said.received_at, what="plates", count=count, entries=entries), timed=False
     )
+
+
+def _locks(said: _Said) -> Decoded:
+    """Which outputs are locked, as output:status; a list, or one object."""
+    found = parse(_LOCKS, said.body)
+    locks = found if isinstance(found, list) else [found] if found else []
+    shown = (f"{label(one.output) or label(one.io)}:{label(one.status)}" for one in locks[:_OUTPUTS])
+    event = VendorNotice(at=said.received_at, name=said.name, code=",".join(shown)[:128])
     return only(said.address, event, timed=False)
 
 
@@ -258,38 +290,103 @@ _NAMES: dict[str, Callable[[_Said], Decoded]] = {
     "gpio_in": _loop,
     "barr_gate_status": _gate,
     "snapshot": _snapshot,
+    "quick_ivs_result": _plate,
+    "offline_record": _kept,
 }
+_UP = frozenset({*_NAMES, "serial_data", "lanectrl_result", "offline_count"})
 
 # -- down ---------------------------------------------
 
 
 def encode(command: Command, command_id: str, device: Device, now: datetime) -> Outgoing:
-    """The message that carries `command`: a pulse on the relay the site wired to it.
+    """The message that carries `command`. The barrier is opened by a pulse on the relay the site wired to it, or by
+    gate_direct_open (`direct_open` = 1), which firmware before v1.1.14 lacks. There is no falling back from one to the
+    other: that the direct one was refused is known only to who sent it, and an opening is never sent twice.
 
     QoS 0: a broker keeps QoS 1 for a camera that is away, and this message says nothing about when it is too late.
-    gpio_out and not gate_direct_open, which older firmware lacks. Reads `open_io`, `open_pulse_ms`, `close_io`,
-    `close_pulse_ms` (500 to 5000 ms) and `legacy_topics` (1: {sn}/device/...) of the device.
+    Reads `open_io`, `open_pulse_ms`, `close_io`, `close_pulse_ms` (500 to 5000 ms), `direct_open`, `volume` (of
+    `Speak`) and `legacy_topics` (1: {sn}/device/...) of the device.
 
-    :raises UnsupportedCommandError: the command is none of `PROTOCOL.commands`.
+    :raises UnsupportedCommandError: the camera has no message for this.
     """
-    match command:
-        case OpenPassage():
-            io, pulse_ms = device.param("open_io", 0), device.param("open_pulse_ms", 1500)
-        case CloseBarrier():
-            io, pulse_ms = device.param("close_io", 1), device.param("close_pulse_ms", 3000)
-        case _:
-            raise UnsupportedCommandError(f"vzenith has no message for {type(command).__name__}")
+    order, body = _order(command, device, now)
     sn = device.address
-    body: dict[str, Any] = {
+    message: dict[str, Any] = {
         "id": command_id,
         "sn": sn,
-        "name": "gpio_out",
+        "name": order,
         "version": "1.0",
         "timestamp": int(now.timestamp()),
-        "payload": {"type": "gpio_out", "body": {"delay": int(pulse_ms), "io": int(io), "value": _PULSE}},
     }
-    start = f"{sn}/device" if device.param("legacy_topics", 0) else f"device/{sn}"
-    return Outgoing(topic=f"{start}/message/down/gpio_out", payload=msgspec.json.encode(body))
+    if body is not None:
+        message["payload"] = {"type": "play_voice" if order == "tts_voice" else order, "body": body}
+    return Outgoing(topic=f"{_down(device)}/{order}", payload=msgspec.json.encode(message))
+
+
+def _order(command: Command, device: Device, now: datetime) -> tuple[str, dict[str, Any] | None]:  # noqa: C901, PLR0911
+    match command:
+        case OpenPassage() if device.param("direct_open", 0):
+            return "gate_direct_open", None
+        case OpenPassage():
+            return "gpio_out", _pulse(device.param("open_io", 0), device.param("open_pulse_ms", 1500))
+        case CloseBarrier():
+            return "gpio_out", _pulse(device.param("close_io", 1), device.param("close_pulse_ms", 3000))
+        case TakeSnapshot():
+            return "snapshot", {}
+        case Speak(text=said):
+            voice = base64.b64encode(said.encode()).decode()
+            return "tts_voice", {"voice_data": voice, "voice_male": 0, "voice_volume": int(device.param("volume", 80))}
+        case SyncTime():
+            local = now.astimezone(ZoneInfo(device.zone))
+            day = {"year": local.year, "month": local.month, "day": local.day}
+            return "set_time", {**day, "hour": local.hour, "min": local.minute, "sec": local.second}
+        case Reboot():
+            return "reboot_dev", {}
+        case ReportLists():
+            return "white_list_operator", {"operator_type": "select", "plate": ""}
+        case SyncPlates(put=(), remove=(plate,)):
+            return "white_list_operator", {"operator_type": "delete", "plate": plate}
+        case SyncPlates(put=plates, remove=()) if plates:
+            records = [_record(plate, ZoneInfo(device.zone)) for plate in plates]
+            return "white_list_operator", {"operator_type": "update_or_add", "dldb_rec": records}
+    raise UnsupportedCommandError(f"vzenith has no message for this {type(command).__name__}")
+
+
+def _pulse(io: float, pulse_ms: float) -> dict[str, Any]:
+    return {"delay": int(pulse_ms), "io": int(io), "value": _PULSE}
+
+
+def _record(entry: PlateEntry, zone: tzinfo) -> dict[str, Any]:
+    """A row of the list; need_alarm makes it a row of the black list. Times are local."""
+    begins, ends = entry.valid_from, entry.valid_to
+    return {
+        "context": "",
+        "enable": 1,
+        "enable_time": begins.astimezone(zone).strftime(_TIME) if begins else "2000-01-01 00:00:00",
+        "need_alarm": int(entry.blocked),
+        "overdue_time": ends.astimezone(zone).strftime(_TIME) if ends else "2099-12-31 23:59:59",
+        "plate": entry.plate,
+        "seg_time_end": "",
+        "seg_time_start": "",
+    }
+
+
+def _down(device: Device) -> str:
+    if chosen := device.options.get("down", "").strip("/"):
+        return chosen
+    sn = device.address
+    return f"{sn}/device/message/down" if device.param("legacy_topics", 0) else f"device/{sn}/message/down"
+
+
+def topics_of(device: Device) -> tuple[str, ...]:
+    """The topics of a camera whose site chose its own (options `up`, `down`)."""
+    up, down = device.options.get("up", "").strip("/"), device.options.get("down", "").strip("/")
+    return (*((f"{up}/+",) if up else ()), *((f"{down}/+/reply",) if down else ()))
+
+
+def orders_of(device: Device) -> tuple[str, ...]:
+    """Where such a camera listens."""
+    return (f"{_down(device)}/#",) if device.options.get("down") else ()
 
 
 PROTOCOL = Protocol(
@@ -303,7 +400,12 @@ PROTOCOL = Protocol(
     orders=("device/+/message/down/#", "+/device/message/down/#"),
     decode=decode,
     encode=encode,
-    commands=frozenset({OpenPassage, CloseBarrier}),
+    commands=frozenset(
+        {OpenPassage, CloseBarrier, TakeSnapshot, Speak, SyncTime, Reboot, SyncPlates, ReportLists},
+    ),
     heartbeat_s=10.0,
+    topics_of=topics_of,
+    orders_of=orders_of,
+    lists=ListLimits(put=100, remove=1),
 )
 """Cameras that send keep_alive every 10 s."""

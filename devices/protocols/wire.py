@@ -17,6 +17,8 @@ from devices.model import Decoded, Reading
 
 MAX_PAYLOAD = 8 * 1024 * 1024
 """Bytes of one message; more is refused unread."""
+MAX_VALUES = 20_000
+"""Commas in one message: more values than any device has to say, and more than are read in a few milliseconds."""
 MAX_IMAGE = 4 * 1024 * 1024
 """Bytes of one picture, decoded."""
 MAX_NAME = 128
@@ -37,6 +39,8 @@ def parse(decoder: msgspec.json.Decoder[T], payload: bytes | Raw) -> T:
     """The payload as the decoder's type. The reason never quotes the payload: it may hold personal data."""
     if len(memoryview(payload)) > MAX_PAYLOAD:
         raise DecodeError("payload too large")
+    if isinstance(payload, bytes) and payload.count(b",") > MAX_VALUES:
+        raise DecodeError("too many values")
     try:
         return decoder.decode(payload)
     except msgspec.ValidationError as error:
