@@ -98,7 +98,7 @@ class OemFaceTerminal:
         return [self._say(f"{self.device.address}/Snap", "StrSnapPush", snap, record=str(self._record))]
 
     def told(self, topic: str, payload: bytes, now: datetime) -> list[Later]:
-        """Obeys Unlock and what changes or asks its list; takes Online-Ack and PushAck; knows nothing else."""
+        """Obeys Unlock, voiceplay and what changes its list; takes Online-Ack and PushAck; knows nothing else."""
         del topic
         ledger = self._world.ledger
         try:
@@ -111,9 +111,11 @@ class OemFaceTerminal:
         if order.operator in _LISTS:
             ledger.commands_received += 1
             return [self._list(order)]
-        if order.operator != "Unlock":
+        if order.operator not in ("Unlock", "voiceplay"):
             return []
         ledger.commands_received += 1
+        if order.operator == "voiceplay":
+            return [self._acknowledge(order, "200")]
         opens = order.info.get("openDoor") == "1"
         if opens:
             ledger.opened(self.device.id, order.messageId, now)
