@@ -46,7 +46,7 @@ from devices.events import (
     VendorNotice,
     evidence_key,
 )
-from devices.model import Decoded, Device, ListLimits, Outgoing, Protocol
+from devices.model import Decoded, Device, ListLimits, Outgoing, Protocol, Reading
 from devices.protocols.vzenith_wire import Alive, Envelope, Gate, Input, Lock, Offline, PlateList, Result, Snapshot
 from devices.protocols.wire import (
     address_of,
@@ -270,9 +270,9 @@ def _list(said: _Said, command_id: str) -> Decoded:
     entries = tuple(plate for one in several if (plate := _licence(text(one.plate))))
     total = integer(found.total)
     count = len(entries) if total is None else max(0, total)
-    return only(
-        said.address, ListReported(at=said.received_at, what="plates", count=count, entries=entries), timed=False
-    )
+    report = ListReported(at=said.received_at, what="plates", count=count, entries=entries)
+    done = CommandAnswered(at=said.received_at, command_id=command_id, result=CommandResult.DONE)
+    return Decoded(address=said.address, readings=tuple(Reading(event=one, timed=False) for one in (report, done)))
 
 
 def _locks(said: _Said) -> Decoded:

@@ -101,7 +101,6 @@ def captured(text: str = "沪AD00001", **more: Any) -> PlateCaptured:
         ("reply-own-topic", CommandAnswered(at=NOW, command_id=ID, result=CommandResult.ACCEPTED)),
         ("voice-reply", CommandAnswered(at=NOW, command_id=ID, result=CommandResult.DONE)),
         ("list-changed", ListAnswered(at=NOW, command_id=ID, rest=True)),
-        ("white-list-reply", ListReported(at=NOW, what="plates", count=0)),
         ("io-lock-reply", VendorNotice(at=NOW, name="get_io_lock_status", code="0:0")),
         ("serial-data", VendorNotice(at=AT, name="serial_data")),
         ("gpio-out-reply", CommandAnswered(at=NOW, command_id=ID, result=CommandResult.ACCEPTED)),
@@ -117,6 +116,12 @@ def test_each_kind_of_message_says_one_thing(name: str, event: Event) -> None:
     assert reading.record_id == ("plate:7001" if name.startswith("plate") else "")
     assert decoded.address == SN
     assert decoded.images == ((JPEG,) if getattr(event, "evidence", "") else ())
+
+
+def test_a_list_that_was_asked_for_is_told_and_answers_the_question() -> None:
+    told, answer = (reading.event for reading in say("white-list-reply").readings)
+    assert told == ListReported(at=NOW, what="plates", count=0)
+    assert answer == CommandAnswered(at=NOW, command_id=ID, result=CommandResult.DONE)
 
 
 @pytest.mark.parametrize("text", ["沪AD00001", "TEST0012", "TEST001", "粤Z1234港", "WJ京00001"])
