@@ -17,7 +17,7 @@ from msgspec import Raw, Struct
 
 from devices.errors import DecodeError
 from devices.model import Decoded, HttpPart, HttpPush, Protocol
-from devices.protocols.wire import Scalar, inner, text
+from devices.protocols.wire import Scalar, inner, text, unwrapped
 
 HTTP_TOPICS = {"/Subscribe/": "oem_face"}
 """Where a vendor posts the same messages over HTTP: start of the path -> name of the protocol."""
@@ -71,10 +71,21 @@ def decode_file(
         if file.protocol.startswith(start) and name in protocols:
             return _told(protocols[name], partial(_posted, file, protocols[name], received_at, zone))
     topic = _filled(file)
-    protocol = _listening(topic, protocols)
+    decode = (topic, _payload(file.payload), received_at, zone)
+    protocol = _listening(topic, protocols) or next(
+        (p for p in protocols.values() if p.topics_of is not None and _understands(p, *decode)), None
+    )
     if protocol is None:
         return {"ignored": f"no protocol of ours listens on topic {file.topic}"}
-    return _told(protocol, partial(protocol.decode, topic, _payload(file.payload), received_at, zone))
+    return _told(protocol, partial(protocol.decode, *decode))
+
+
+def _understands(protocol: Protocol, topic: str, payload: bytes, received_at: datetime, zone: tzinfo) -> bool:
+    """Whether this could be a topic that a site chose itself, which only a device's registration could tell."""
+    try:
+        return bool(protocol.decode(topic, payload, received_at, zone).address)
+    except DecodeError:
+        return False
 
 
 def _told(protocol: Protocol, decode: Callable[[], Decoded]) -> dict[str, Any]:
@@ -132,7 +143,8 @@ def _filled(file: _File) -> str:
 def _own_id(payload: Raw) -> str:
     for path in _OWN_IDS:
         try:
-            found = inner(payload, *path)
+            holder = inner(payload, *path[:-1]) if path[:-1] else payload
+            found = inner(unwrapped(holder), path[-1]) if holder is not None else None
             own = text(_SCALAR.decode(found)) if found is not None else ""
         except ValueError:
             continue

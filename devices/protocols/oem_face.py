@@ -378,7 +378,11 @@ _ANSWERED: _Handler = (_INFO, _answered)
 
 
 def _handler(operator: str, leaf: str) -> _Handler:
-    """By operator; what a card reader calls its operator is not documented, so its topic decides."""
+    """By operator; what a card reader calls its operator is not documented, so its topic decides. On Ack some firmware
+    leaves the ending away.
+    """
+    if leaf == "Ack" and not operator.endswith("-Ack"):
+        operator += "-Ack"
     if operator.endswith("-Ack"):
         return _OPERATORS.get(operator, _ANSWERED)
     return _OPERATORS.get(operator) or _READERS.get(leaf, _NOTICE)

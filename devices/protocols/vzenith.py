@@ -62,6 +62,7 @@ from devices.protocols.wire import (
     picture,
     same_device,
     text,
+    unwrapped,
 )
 
 _COLORS = ("", "blue", "yellow", "white", "black", "green", "yellow_green")
@@ -90,11 +91,11 @@ _ENVELOPE = msgspec.json.Decoder(Envelope)
 _RESULT = msgspec.json.Decoder(Result)
 _INPUT = msgspec.json.Decoder(Input)
 _GATE = msgspec.json.Decoder(Gate)
-_SNAPSHOT = msgspec.json.Decoder(Snapshot)
-_ALIVE = msgspec.json.Decoder(Alive)
+_SNAPSHOT = msgspec.json.Decoder(Snapshot | None)
+_ALIVE = msgspec.json.Decoder(Alive | None)
 _PLATES = msgspec.json.Decoder(PlateList | None)
 _LOCKS = msgspec.json.Decoder(list[Lock] | Lock | None)
-_OFFLINE = msgspec.json.Decoder(Offline)
+_OFFLINE = msgspec.json.Decoder(Offline | None)
 _UNDERSTOOD = frozenset(Result.__struct_encode_fields__)
 
 
@@ -144,6 +145,7 @@ def _split(topic: str) -> tuple[str, str, bool]:
 
 def _plate(said: _Said) -> Decoded:
     found = inner(said.body, "AlarmInfoPlate", "result", "PlateResult")
+    found = unwrapped(found) if found is not None else None
     if found is None and said.name == "quick_ivs_result":
         return _notice(said)
     if found is None:
@@ -151,7 +153,7 @@ def _plate(said: _Said) -> Decoded:
     result = parse(_RESULT, found)
     image = picture(result.full) or picture(result.small)
     evidence = evidence_key(image) if image else ""
-    taken_at = epoch_time(result.time.value.sec, result.time.value.usec) or epoch_time(said.envelope.timestamp)
+    taken_at = result.at or epoch_time(said.envelope.timestamp)
     at = taken_at or said.received_at
     trigger, plate_id = integer(result.trigger) or 0, name(result.plate_id)
     event: Event
@@ -186,7 +188,8 @@ def _licence(sent: str) -> str:
 
 
 def _alive(said: _Said) -> Decoded:
-    at = epoch_time(parse(_ALIVE, said.body).timestamp) or epoch_time(said.envelope.timestamp)
+    alive = parse(_ALIVE, said.body) or Alive()
+    at = epoch_time(alive.timestamp) or epoch_time(said.envelope.timestamp)
     return only(said.address, Heartbeat(at=at or said.received_at), timed=at is not None)
 
 
@@ -215,7 +218,7 @@ def _gate(said: _Said) -> Decoded:
 
 
 def _snapshot(said: _Said) -> Decoded:
-    snapshot = parse(_SNAPSHOT, said.body)
+    snapshot = parse(_SNAPSHOT, said.body) or Snapshot()
     if not (image := picture(snapshot.image)):
         return _notice(said, code=label(snapshot.code))
     at = epoch_time(said.envelope.timestamp)
@@ -225,7 +228,7 @@ def _snapshot(said: _Said) -> Decoded:
 
 def _kept(said: _Said) -> Decoded:
     """How many results the camera keeps that it could not send."""
-    return _notice(said, code=label(parse(_OFFLINE, said.body).count))
+    return _notice(said, code=label((parse(_OFFLINE, said.body) or Offline()).count))
 
 
 def _notice(said: _Said, *, code: str = "") -> Decoded:

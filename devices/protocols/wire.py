@@ -26,6 +26,8 @@ MAX_NAME = 128
 
 _ADDRESS = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _FIRST_YEAR, _END_YEAR = 1970, 2100
+_COUNTED = (10, 13)
+"""Digits of seconds and of milliseconds since 1970, in this century."""
 _MILLISECONDS_FROM = 100_000_000_000
 """Seconds reach this in the year 5138, so a larger timestamp counts milliseconds."""
 
@@ -53,6 +55,7 @@ def parse(decoder: msgspec.json.Decoder[T], payload: bytes | Raw) -> T:
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _SCALAR = msgspec.json.Decoder(Scalar)
+_LIST = msgspec.json.Decoder(list[Raw])
 
 
 def inner(raw: bytes | Raw, *path: str) -> Raw | None:
@@ -66,6 +69,16 @@ def inner(raw: bytes | Raw, *path: str) -> Raw | None:
             return None
         found = held
     return found if isinstance(found, Raw) else Raw(found)
+
+
+def unwrapped(raw: Raw) -> Raw:
+    """The object in a list of one, or the value as it is."""
+    if bytes(memoryview(raw)[:1]) != b"[":
+        return raw
+    found = parse(_LIST, raw)
+    if len(found) != 1:
+        raise DecodeError("payload does not fit the protocol")
+    return found[0]
 
 
 def address_of(text: str) -> str:
@@ -147,13 +160,16 @@ def utc(at: datetime) -> datetime:
 
 
 def local_time(value: Scalar, zone: tzinfo) -> datetime | None:
-    """A vendor's "2026-04-10 09:43:25" (or with a T, or with an offset of its own) in UTC; None where there is none.
+    """A vendor's "2026-04-10 09:43:25" (or with a T, an offset of its own, or as a count from 1970) in UTC; None where
+    there is none.
 
     :raises DecodeError: it is not a time, such as 0000-00-00.
     """
     written = text(value)
     if not written:
         return None
+    if written.isdecimal() and len(written) in _COUNTED:
+        return epoch_time(written)
     try:
         at = datetime.fromisoformat(written)
     except ValueError as error:

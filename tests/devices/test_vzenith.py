@@ -281,6 +281,17 @@ def test_what_else_a_camera_says_of_a_vehicle_is_kept_without_the_plate() -> Non
 MESSAGES = fixtures("vzenith")
 
 
+def test_a_result_in_a_list_of_one_with_a_count_for_its_time_is_the_same_result() -> None:
+    _, payload = fixture("vzenith", "plate")
+    alarm = json.loads(json.dumps(payload["payload"]))
+    result = alarm["AlarmInfoPlate"]["result"]["PlateResult"]
+    result["timeStamp"] = result["timeStamp"]["Timeval"]["sec"]
+    alarm["AlarmInfoPlate"]["result"]["PlateResult"] = [result]
+    (reading,), (same,) = say("plate", payload=alarm).readings, say("plate").readings
+    assert replace(reading.event, at=same.event.at) == same.event
+    assert abs(reading.event.at - same.event.at) < timedelta(seconds=1)
+
+
 @given(bent(MESSAGES))
 def test_a_bent_message_is_read_or_refused_and_nothing_else(message: tuple[str, bytes]) -> None:
     read_safely(PROTOCOL, *message)
