@@ -266,6 +266,26 @@ def test_a_site_with_topics_of_its_own_is_heard_and_told_there() -> None:
     assert any(matches(f, topic) for f in PROTOCOL.orders_of(lane))
 
 
+@pytest.mark.parametrize(("legacy", "layout"), [(0, f"device/{SN}/message"), (1, f"{SN}/device/message")])
+def test_a_prefix_stands_before_either_layout(legacy: int, layout: str) -> None:
+    lane = Device(
+        id="l",
+        kind="barrier",
+        protocol="vzenith",
+        address=SN,
+        params={"legacy_topics": legacy},
+        options={"prefix": "/park/"},
+    )
+    assert PROTOCOL.topics_of is not None
+    assert PROTOCOL.topics_of(lane) == (f"park/{layout}/up/+", f"park/{layout}/down/+/reply")
+    message = PROTOCOL.encode(OpenPassage(not_after=NOW), ID, lane, NOW)
+    assert isinstance(message, Outgoing)
+    assert message.topic == f"park/{layout}/down/gpio_out"
+    assert (
+        say("keep-alive").address == decode(f"park/{layout}/up/keep_alive", fixture("vzenith", "keep-alive")[1]).address
+    )
+
+
 def test_a_refused_change_of_the_list_is_a_failed_command() -> None:
     topic, payload = fixture("vzenith", "list-changed")
     event = decode(topic, {**payload, "code": 400}).readings[0].event
