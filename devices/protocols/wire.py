@@ -6,6 +6,7 @@ import binascii
 import math
 import re
 from datetime import UTC, datetime, tzinfo
+from itertools import islice
 from typing import TypeVar
 
 import msgspec
@@ -218,16 +219,21 @@ def picture(encoded: str | None) -> bytes:
     return image
 
 
+_BREAKS = b" \t\r\n"
+
+
 def _wrapped(encoded: str) -> bytes:
     """Base64 broken into lines, as some firmware sends it."""
     try:
-        return binascii.a2b_base64("".join(encoded.split()), strict_mode=True)
+        return binascii.a2b_base64(encoded.encode(errors="replace").translate(None, _BREAKS), strict_mode=True)
     except ValueError:
         return b""
 
 
 LEFTOVERS = 32
 """So many unknown fields of one message are kept, ..."""
+LEFTOVERS_SEEN = 256
+"""...out of so many, ..."""
 LEFTOVER_LENGTH = 64
 """...and no value longer than this, in characters."""
 _PERSONAL = re.compile(
@@ -242,8 +248,10 @@ def leftover(raw: bytes | Raw, known: frozenset[str]) -> dict[str, str | int | f
     name sounds like a person, a secret, a picture or an address.
     """
     kept: dict[str, str | int | float | bool] = {}
-    for key, value in parse(_OBJECT, raw).items():
-        if key in known or len(key) > LEFTOVER_LENGTH or _PERSONAL.search(key) or len(kept) >= LEFTOVERS:
+    for key, value in islice(parse(_OBJECT, raw).items(), LEFTOVERS_SEEN):
+        if len(kept) >= LEFTOVERS:
+            break
+        if key in known or len(key) > LEFTOVER_LENGTH or _PERSONAL.search(key):
             continue
         if bytes(memoryview(value)[:1]) in b"{[n":
             continue
