@@ -14,6 +14,7 @@ from devices.model import Device, Outgoing
 from simulators.device import Later, World
 from simulators.estate import Happening, Role, What
 
+NO_FACE, UNKNOWN = "464", "461"
 _LISTS = frozenset({"EditPerson", "EditPersonsNew", "DelPerson", "DeletePersons"})
 
 
@@ -23,9 +24,6 @@ class Order(Struct, frozen=True, kw_only=True):
     operator: str
     messageId: str = ""  # noqa: N815 - the vendor's name
     info: Any = {}
-
-
-NO_FACE, UNKNOWN = "464", "461"
 
 
 class OemFaceTerminal:
