@@ -17,6 +17,7 @@ GROUP = "linli.commands"
 OURS = {
     "run": "api.commands.run:run",
     "token": "api.commands.token:app",
+    "faces": "api.commands.faces:app",
     "decode": "api.commands.decode:decode",
     "devices": "api.commands.devices:app",
     "site": "api.commands.site:app",

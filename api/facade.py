@@ -15,11 +15,13 @@ from gateway.actions import Action
 from gateway.directory import Directory
 from gateway.discovery import Discovered
 from gateway.enrolment import Looker
+from gateway.face_report import FaceReport
 from gateway.inbox import PostAnswer, Posted
 from gateway.lists import ListView
-from gateway.people import Photos
 from gateway.settings import Settings
 from gateway.store import Store
+from gateway.templates import Photos
+from gateway.thresholds import Thresholds
 from gateway.vault import Vault
 
 
@@ -61,6 +63,9 @@ class Gateway(Protocol):
     def evidence(self) -> Photos: ...
     @property
     def pool(self) -> Looker | None: ...
+    @property
+    def thresholds(self) -> Thresholds: ...
+    def face_report(self) -> FaceReport: ...
     @property
     def courier(self) -> Courier: ...
     @property

@@ -38,6 +38,7 @@ _USES: Mapping[str, frozenset[str]] = {
     "camera": frozenset({"speak", "take_snapshot"}) | _EVERYWHERE,
     "cover": _EVERYWHERE,
     "bay": _EVERYWHERE,
+    "sensor": _EVERYWHERE,
 }
 """The commands our own kinds have a use for; a plug-in's kind takes whatever its protocol speaks. Lists are kept by the
 gateway itself (`gateway.lists`): nobody sends one by hand."""

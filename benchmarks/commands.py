@@ -97,3 +97,37 @@ def plates(
     from benchmarks.plates import run  # noqa: PLC0415 - as above
 
     _print(run(labels, images))
+
+
+@bench.command()
+def fuzz(
+    files: Annotated[int, typer.Option(min=1, help="How many mutated files.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="The same seed, the same files.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+) -> None:
+    """Mutated JPEG, PNG and random files through the real pool: every one answered, no worker over its memory."""
+    from rich.console import Console  # noqa: PLC0415 - as above
+    from rich.progress import track  # noqa: PLC0415 - as above
+
+    from benchmarks.fuzz import run  # noqa: PLC0415 - as above
+
+    figures = run(
+        files,
+        seed=seed,
+        workers=workers,
+        progress=lambda numbers: track(list(numbers), description="files", console=Console(stderr=True)),
+    )
+    _print(figures)
+    if not figures["ok"]:
+        raise typer.Exit(1)
+
+
+@bench.command()
+def decode(
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds over all messages; the fastest counts.")] = 7,
+    loops: Annotated[int, typer.Option(min=1, help="Times each message is decoded in a round.")] = 300,
+) -> None:
+    """What decoding a message costs in each protocol, against msgspec's bare decode of the same bytes."""
+    from benchmarks.decode import run  # noqa: PLC0415 - as above
+
+    _print(run(rounds, loops))

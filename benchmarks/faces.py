@@ -27,8 +27,9 @@ from PIL import Image as Pillow
 
 from benchmarks.ground import say
 from simulators.face_drawing import draw_face
-from vision.detectors import FIRST_LOOK_PX, choose
+from vision.detectors import FIRST_LOOK_PX
 from vision.embedding import Embedder, model_file
+from vision.engines import choose
 from vision.faces import FaceEngine
 from vision.gallery import Gallery
 from vision.resnet import CHIP_PX

@@ -11,6 +11,7 @@ for themselves, so there a bare "done" of the device counts as accepted.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -138,6 +139,13 @@ _PATIENCE: Mapping[str, timedelta] = {
 """What takes longer than `ANSWER_WITHIN`: a clock shows in the next heartbeat, a face takes a terminal a second."""
 
 
+def number_of(command_id: str) -> int:
+    """A command's id for protocols that number their requests: 31 bits, the same for the same id. An answer may carry
+    it in decimal in place of the id.
+    """
+    return zlib.crc32(command_id.encode()) & 0x7FFF_FFFF
+
+
 def answered(record: CommandRecord, event: CommandAnswered) -> CommandRecord:
     """The device's own answer. A command that is finished stays as it is."""
     if record.status.final:
@@ -167,14 +175,13 @@ def clocked(record: CommandRecord, offset_s: float, at: datetime) -> CommandReco
 
 def listed(record: CommandRecord, event: ListAnswered) -> CommandRecord:
     """The device says what it took of a list. The command is finished when every entry is answered for: failed where it
-    took none of them, else done, with the number refused as the reason. An answer for all of them in one word (`rest`)
-    takes those it does not refuse.
+    took none of them, else done, with the number refused as the reason.
     """
     if record.status.final or record.type not in LISTS:
         return record
     refused = {refusal.entry for refusal in event.refused} & set(record.entries)
-    open_ = () if event.rest else record.entries
-    left = tuple(entry for entry in open_ if entry not in refused and entry not in event.took)
+    unsaid = () if event.rest else record.entries
+    left = tuple(entry for entry in unsaid if entry not in refused and entry not in event.took)
     count = record.refused + len(refused)
     took = record.took or len(left) + len(refused) < len(record.entries)
     record = replace(record, entries=left, refused=count, took=took, updated_at=event.at)

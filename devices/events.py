@@ -220,7 +220,7 @@ class FaceCaptured(Event, frozen=True, kw_only=True, tag="face_captured"):
 
 
 class FaceOutcome(StrEnum):
-    """What looking at a face gave. Only `IDENTIFIED` names somebody."""
+    """What looking at a face gave. `IDENTIFIED` names somebody; `REPLAYED` may, for the guard, and lets nobody in."""
 
     IDENTIFIED = "identified"
     UNSURE = "unsure"
@@ -229,11 +229,22 @@ class FaceOutcome(StrEnum):
     MANY_FACES = "many_faces"
     LOW_QUALITY = "low_quality"
     UNREADABLE = "unreadable"
+    REPLAYED = "replayed"
+
+
+class Replay(StrEnum):
+    """How a picture repeats one that the gate sent before: not at all, byte for byte, or nearly."""
+
+    NONE = ""
+    EXACT = "exact"
+    NEAR = "near"
 
 
 class FaceIdentified(Event, frozen=True, kw_only=True, tag="face_identified"):
     """The answer to an `IdentifyFace`. `distance`, `margin`, `threshold` are L2 between 128-d embeddings (lower is
-    closer); `allowed` and `deny` are the registry's verdict on `person`; `captured_at` is when the face was seen.
+    closer); `why` says where the threshold comes from, `searched` how many templates were compared, `model` which
+    network measured; `allowed` and `deny` are the registry's verdict on `person`; `captured_at` is when the face was
+    seen. `replay`: how the picture repeats an earlier one, with the outcome `REPLAYED`.
     """
 
     outcome: FaceOutcome
@@ -243,6 +254,10 @@ class FaceIdentified(Event, frozen=True, kw_only=True, tag="face_identified"):
     distance: float | None = None
     margin: float | None = None
     threshold: float | None = None
+    why: Name = ""
+    searched: int = 0
+    model: Name = ""
+    replay: Replay = Replay.NONE
     allowed: bool = False
     deny: DenyReason = DenyReason.OTHER
 

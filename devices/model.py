@@ -86,8 +86,8 @@ class ListLimits(Struct, frozen=True, kw_only=True):
     message carries the one or the other, never both. 0: it has no way to remove any, or takes no photos.
     """
 
-    put: int = 50
-    remove: int = 50
+    put: int = 500
+    remove: int = 500
     photo_bytes: int = 2 * 1024 * 1024
 
 
@@ -129,6 +129,9 @@ class Decoded(Struct, frozen=True, kw_only=True):
     """What one message said. `address` is who said it, in the protocol's terms; `images` are the pictures its events
     name by `evidence_key`; `replies` are what the protocol itself owes the device once the message is safe (`answer`:
     over HTTP). `ignored` says why there are no readings. `raw`: for `Protocol.interpret`.
+
+    `others`: what the same message says of other devices (a sub-gateway's telemetry). `session`: whose conversation it
+    belongs to, for `Protocol.follow`. On a topic of `Protocol.topics_of` `address` may be "": whoever's filter it is.
     """
 
     address: str
@@ -138,6 +141,16 @@ class Decoded(Struct, frozen=True, kw_only=True):
     answer: HttpReply | None = None
     ignored: str = ""
     raw: Any = None
+    others: tuple[Decoded, ...] = ()
+    session: str = ""
+
+
+class Offer(Struct, frozen=True, kw_only=True):
+    """What a device that introduces itself could be registered as. A person decides: nothing is learned from it."""
+
+    address: str
+    kind: str
+    options: dict[str, str] = {}
 
 
 class Protocol(Struct, frozen=True, kw_only=True):
@@ -154,9 +167,15 @@ class Protocol(Struct, frozen=True, kw_only=True):
     Only where needed: `interpret(decoded, device)` says what a message means for the registered device, where the
     message alone does not (a LoRaWAN codec); it raises only `DecodeError`. `topics_of(device)`: filters of one device
     that lie outside `topics`, by its `options`; `orders_of(device)`: the same for what it listens on. `retained`:
-    filters whose retained messages are taken, because they say how things stand. `receive(push, received_at, zone)`:
-    for what comes over HTTP, as `decode`. `answered(command_id, status, body, now)`: what the reply to an `HttpCall`
-    says of the command, as a message of the device called. `lists`: what a `SyncPersons` or `SyncPlates` may hold.
+    filters whose retained messages are taken, because they say how things stand (`#`: all of this protocol).
+    `lists`: what a `SyncPersons` or `SyncPlates` may hold.
+    `receive(push, received_at, zone)`: for what comes over HTTP, as `decode`. `answered(command_id, status, body,
+    now)`: what the reply to an `HttpCall` says of the command, as a message of the device called.
+
+    `follow(memory, decoded, received_at)` says what a message means after those before it (aliases, sequence numbers):
+    the new memory of `decoded.session`, and the message understood. Memory is None at first and lost on a restart, so
+    it holds only what the device can be asked for again. It raises only `DecodeError`. `offers(topic, payload)`: whom a
+    message introduces; none for most messages.
     """
 
     name: str
@@ -172,4 +191,6 @@ class Protocol(Struct, frozen=True, kw_only=True):
     retained: tuple[str, ...] = ()
     receive: Callable[[HttpPush, datetime, tzinfo], Decoded] | None = None
     answered: Callable[[str, int, bytes, datetime], Decoded] | None = None
+    follow: Callable[[Any, Decoded, datetime], tuple[Any, Decoded]] | None = None
+    offers: Callable[[str, bytes], tuple[Offer, ...]] | None = None
     lists: ListLimits = ListLimits()

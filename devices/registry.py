@@ -1,17 +1,16 @@
-"""Where kinds and protocols are found: our own tables, then the plug-ins of third parties.
+"""Where kinds, protocols and codecs are found: our own tables, then the plug-ins of third parties.
 
-A third party adds a kind or a protocol through the entry-point groups `linli.kinds` and `linli.protocols`.
+A third party adds its own through the entry-point groups `linli.kinds`, `linli.protocols` and `linli.codecs`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib.metadata import entry_points
-from typing import Any, TypeVar
+from typing import Any
 
-from devices.errors import RegistryError
+from devices.codecs import CODECS, Codec
 from devices.kinds import KINDS
 from devices.model import DeviceKind, Protocol
+from devices.plugins import with_plugins
 from devices.protocols import PROTOCOLS
 
 
@@ -20,7 +19,7 @@ def kinds() -> dict[str, DeviceKind[Any]]:
 
     :raises RegistryError: two claim one name.
     """
-    return _with_plugins("linli.kinds", KINDS)
+    return with_plugins("linli.kinds", KINDS)
 
 
 def protocols() -> dict[str, Protocol]:
@@ -28,17 +27,12 @@ def protocols() -> dict[str, Protocol]:
 
     :raises RegistryError: two claim one name.
     """
-    return _with_plugins("linli.protocols", PROTOCOLS)
+    return with_plugins("linli.protocols", PROTOCOLS)
 
 
-P = TypeVar("P")
+def codecs() -> dict[str, Codec]:
+    """Every LoRaWAN codec by name: ours, then those of installed plug-ins.
 
-
-def _with_plugins(group: str, ours: Mapping[str, P]) -> dict[str, P]:
-    found = dict(ours)
-    for entry in entry_points(group=group):
-        plugin = entry.load()
-        if plugin.name in found:
-            raise RegistryError(f"{entry.value} claims the name {plugin.name!r} in {group}, which is taken")
-        found[plugin.name] = plugin
-    return found
+    :raises RegistryError: two claim one name.
+    """
+    return with_plugins("linli.codecs", CODECS)

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,12 @@ _FORBIDDEN = re.compile(r'Publish Violation - .*Subject "([^"]{1,256})"')
 _RESTART_AFTER_S = 0.5
 _PR_SET_PDEATHSIG = 1
 
-IN_FLIGHT = 1024
-"""Unacknowledged messages for each topic filter. NATS allows 65,535 in a session, so 63 filters; one more than fits is
-refused with the SUBACK."""
+IN_FLIGHT, IN_FLIGHT_LEAST = 1024, 64
+"""Unacknowledged messages for each topic filter: as many as fit, within these bounds."""
+SESSION_AT_MOST = 65_535
+"""NATS allows so many in one session, over all its filters; a filter more than fits is refused with the SUBACK."""
+SPARE_FILTERS = 16
+"""For devices that are registered while it runs."""
 
 _CONFIG = """\
 server_name: linli
@@ -49,7 +52,7 @@ jetstream {{ store_dir: {store}, sync_interval: {sync} }}
 mqtt {{ listen: {listen}, ack_wait: "10s", max_ack_pending: {in_flight}{anonymous} }}
 authorization {{ users: [
   {{ user: {gateway_user}, password: {gateway_password} }}
-  {{ user: {device_user}, password: {device_password}, permissions: {device_rights} }}
+  {{ user: {device_user}, password: {device_password}, permissions: {device_rights} }}{guests}
 ] }}
 """
 
@@ -58,14 +61,19 @@ class BrokerError(RuntimeError):
     """The embedded broker does not start; the text says why."""
 
 
-def _passwords(folder: Path) -> dict[str, str]:
+def _passwords(folder: Path, guests: Iterable[str]) -> dict[str, str]:
     path = folder / "passwords.json"
-    if not path.exists():
-        made = {GATEWAY_USER: secrets.token_urlsafe(24), DEVICE_USER: secrets.token_urlsafe(12)}
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            json.dump(made, file)
-    loaded: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return loaded
+    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    wanted = {GATEWAY_USER: 24, DEVICE_USER: 12} | dict.fromkeys(guests, 12)
+    missing = {user: secrets.token_urlsafe(size) for user, size in wanted.items() if user not in found}
+    if missing:
+        found |= missing
+        new = path.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            json.dump(found, file)
+        new.replace(path)
+    return found
 
 
 def _executable() -> str:
@@ -92,19 +100,32 @@ def _die_with_parent() -> None:
 class Broker:
     """The child process. Start it from the main thread: the kernel ties its life to the thread that started it.
 
-    `rights`: what a device may do (`gateway.rights.device_rights`).
+    `rights`: what a device may do (`gateway.rights.device_rights`). `guests`: other users and what they may do.
+    `filters`: how many topic filters the gateway listens on at the start; `filters_at_most`: how many it can.
     """
 
-    def __init__(self, settings: Mqtt, folder: Path, *, rights: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        settings: Mqtt,
+        folder: Path,
+        *,
+        rights: Mapping[str, Any],
+        guests: Mapping[str, Any] | None = None,
+        filters: int = 0,
+    ) -> None:
         host, _, port = settings.listen.rpartition(":")
         if not host or not port.isdigit():
             raise SettingsError(f'mqtt.listen is "host:port", not {settings.listen!r}')
         self.host, self.port = host, int(port)
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.passwords = _passwords(folder)
+        self._in_flight = max(IN_FLIGHT_LEAST, min(IN_FLIGHT, SESSION_AT_MOST // (filters + SPARE_FILTERS)))
+        self.filters_at_most = SESSION_AT_MOST // self._in_flight
+        self._guests = guests or {}
+        self.passwords = _passwords(folder, self._guests)
         self._config = folder / "nats.conf"
-        self._write_config(settings, rights)
+        self._settings, self._rights = settings, rights
+        self._write_config(rights)
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self.violations = 0
@@ -119,21 +140,38 @@ class Broker:
         """Makes our client id one that no device can guess: who connects under it takes our session over."""
         return hashlib.sha256(self.passwords[GATEWAY_USER].encode()).hexdigest()[:16]
 
-    def _write_config(self, settings: Mqtt, rights: Mapping[str, Any]) -> None:
+    def _write_config(self, rights: Mapping[str, Any]) -> None:
+        settings = self._settings
         text = _CONFIG.format(
             store=json.dumps(str(self._folder / "jetstream")),
             sync="always" if settings.sync == "always" else '"2m"',
             listen=json.dumps(settings.listen),
             anonymous=f", no_auth_user: {DEVICE_USER}" if settings.allow_anonymous else "",
-            in_flight=IN_FLIGHT,
+            in_flight=self._in_flight,
             gateway_user=GATEWAY_USER,
             device_user=DEVICE_USER,
             gateway_password=json.dumps(self.passwords[GATEWAY_USER]),
             device_password=json.dumps(self.passwords[DEVICE_USER]),
             device_rights=json.dumps(rights),
+            guests="".join(self._guest(user, allowed) for user, allowed in self._guests.items()),
         )
-        self._config.touch(mode=0o600)
-        self._config.write_text(text, encoding="utf-8")
+        written = self._config.with_suffix(".new")
+        written.touch(mode=0o600)
+        written.write_text(text, encoding="utf-8")
+        written.replace(self._config)  # whole at every moment: the broker may be starting anew just now
+
+    def _guest(self, user: str, rights: Mapping[str, Any]) -> str:
+        password = json.dumps(self.passwords[user])
+        return f"\n  {{ user: {user}, password: {password}, permissions: {json.dumps(rights)} }}"
+
+    def allow(self, rights: Mapping[str, Any]) -> None:
+        """Change what a device may do, from now on; connections stay. From any thread."""
+        if rights == self._rights:
+            return
+        self._rights = rights
+        self._write_config(rights)
+        if self._child is not None and self._child.poll() is None:
+            self._child.send_signal(signal.SIGHUP)
 
     @property
     def forbade_lately(self) -> bool:

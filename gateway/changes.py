@@ -14,6 +14,7 @@ from devices.effects import IdentifyFace, ReadPlate
 from devices.events import Event
 from devices.kinds.link import Link
 from devices.model import HttpCall, HttpReply, Outgoing
+from gateway.replay import Sighting
 
 
 class DeviceState(Struct, frozen=True):
@@ -102,6 +103,8 @@ class Changes:
         "policies",
         "quarantined",
         "sendings",
+        "sightings",
+        "standing",
     )
 
     def __init__(self) -> None:
@@ -123,6 +126,8 @@ class Changes:
         self.quarantined: list[Quarantined] = []
         self.points: list[Point] = []
         self.sendings: list[Sending] = []
+        self.sightings: list[Sighting] = []
+        self.standing: dict[tuple[str, str], bytes] = {}  # device and topic: what was said there last
 
     def merge(self, other: Changes) -> None:
         """Take over what `other` changed after us."""
@@ -144,6 +149,8 @@ class Changes:
         self.quarantined += other.quarantined
         self.points += other.points
         self.sendings += other.sendings
+        self.sightings += other.sightings
+        self.standing.update(other.standing)
 
     @property
     def worth_writing(self) -> bool:

@@ -87,7 +87,7 @@ class CommandBook:
 
     def answered(self, event: CommandAnswered, device: Device, *, batch: Changes, turn: Changes) -> None:
         """The device answers one of its own commands; an answer to somebody else's is no answer."""
-        record = self._record(event.command_id, batch, turn)
+        record = self._record(self._meant(event.command_id, device, batch, turn), batch, turn)
         if record is not None and record.device == device.id and not record.status.final:
             self._settle(commands.answered(record, event), turn)
 
@@ -100,6 +100,13 @@ class CommandBook:
     def waits(self, device: Device) -> bool:
         """A command of this device, published before, has no outcome yet."""
         return device.id in self._open_of
+
+    def _meant(self, command: str, device: Device, batch: Changes, turn: Changes) -> str:
+        """The id of a command of this device that is answered by its number only."""
+        if not command.isdecimal() or self._record(command, batch, turn) is not None:
+            return command
+        waiting = {**self._open_of.get(device.id, {}), **batch.commands, **turn.commands}
+        return next((held for held in waiting if str(commands.number_of(held)) == command), command)
 
     def sensed(self, event: Event, device: Device, *, batch: Changes, turn: Changes) -> None:
         """A sensor of the device may show what its commands did."""

@@ -21,13 +21,15 @@ from msgspec.structs import replace
 
 from devices import registry
 from devices.events import DenyReason, Listing, Method
-from devices.model import Device
+from devices.model import Device, Protocol
 from gateway.actions import NotFoundError
-from gateway.people import People, Photos
+from gateway.people import People
 from gateway.refusals import InvalidError, TakenError
 from gateway.residents import Enrolment, Receipt, Resident
 from gateway.roster import PLACE_KINDS, Roster
+from gateway.routes import FilterError, check_own
 from gateway.store import Store, us, when
+from gateway.templates import Photos
 from gateway.vault import Vault
 from gateway.vehicles import ImportReport, Vehicle, listing_now, new_vehicle_id, normal_plate, read_csv
 from vision.gallery import Gallery
@@ -157,7 +159,7 @@ class Directory:
         """Whether the person's consent is active and covers the device; else why not."""
         return self.residents.may_pass(person, device, now)
 
-    def may_match(self, device: Device, now: datetime) -> set[str]:
+    def may_match(self, device: Device, now: datetime) -> frozenset[str]:
         """Everybody whose face may be compared at this device now."""
         return self.residents.may_match(device, now)
 
@@ -320,9 +322,9 @@ class Directory:
 
 
 @cache
-def _known_names() -> tuple[frozenset[str], frozenset[str]]:
+def _known_names() -> tuple[frozenset[str], dict[str, Protocol]]:
     """Kinds and protocols. Plug-ins are looked for on the disk, so once is enough for thousands of devices."""
-    return frozenset(registry.kinds()), frozenset(registry.protocols())
+    return frozenset(registry.kinds()), registry.protocols()
 
 
 def _write_devices(db: Connection, devices: Sequence[Device]) -> None:
@@ -340,14 +342,16 @@ def _write_devices(db: Connection, devices: Sequence[Device]) -> None:
 def _check_device(device: Device) -> None:
     if not _ID.match(device.id):
         raise InvalidError("a device id has 1 to 64 letters, digits, . _ : and -, first a letter or digit")
-    for what, name, known in (
-        ("kind", device.kind, _known_names()[0]),
-        ("protocol", device.protocol, _known_names()[1]),
-    ):
+    kinds, protocols = _known_names()
+    for what, name, known in (("kind", device.kind, kinds), ("protocol", device.protocol, protocols)):
         if name not in known:
             raise InvalidError(f"there is no {what} {name!r}; there are {', '.join(sorted(known))}")
     if not device.address or _NO_ADDRESS.search(device.address):
         raise InvalidError("a device has an address in its protocol, without /, +, # and control characters")
+    try:
+        check_own(device, protocols)
+    except FilterError as error:
+        raise InvalidError(f"options: {error}") from error
     try:
         ZoneInfo(device.zone)
     except (LookupError, ValueError, OSError) as error:

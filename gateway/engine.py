@@ -29,6 +29,7 @@ from gateway.directory import Directory
 from gateway.dispatch import Dispatch
 from gateway.errands import Errands
 from gateway.evidence import Evidence
+from gateway.face_sight import FaceSight
 from gateway.hub import Hub
 from gateway.inbox import Inbox, Item, PostAnswer, Posted
 from gateway.intake import Intake
@@ -37,7 +38,6 @@ from gateway.mqtt import Message, Mqtt
 from gateway.reader import Reader
 from gateway.schedule import ClockWatch, Name
 from gateway.settings import Settings
-from vision.gallery import Gallery
 
 log = structlog.get_logger()
 
@@ -63,7 +63,9 @@ class _UnwritableError(Exception):
 
 
 class Engine:
-    """Owns every state and the journal. `listeners` are called after a commit that changed alerts or devices."""
+    """Owns every state and the journal. `listeners` are called after a commit that changed alerts or devices,
+    `reloaded` when devices were registered, changed or removed.
+    """
 
     def __init__(
         self,
@@ -77,7 +79,7 @@ class Engine:
         dispatch: Dispatch,
         evidence: Evidence,
         directory: Directory,
-        gallery: Gallery,
+        face_sight: FaceSight,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._settings = settings
@@ -85,7 +87,8 @@ class Engine:
         self._inbox = inbox
         self._reader = reader
         self._intake = Intake(reader=reader, hub=hub, journal=journal)
-        self._errands = Errands(hub=hub, journal=journal, directory=directory, gallery=gallery, faces=settings.faces)
+        self._errands = Errands(hub=hub, journal=journal, directory=directory, face_sight=face_sight)
+        self._face_sight = face_sight
         self._hub = hub
         self._journal = journal
         self._dispatch = dispatch
@@ -104,6 +107,8 @@ class Engine:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.listeners: list[Callable[[], None]] = []
+        self.reloaded = self._errands.reloaded
+        self.reloaded.append(reader.reload)
         self.trouble = ""
 
     # -- life -------------------------------------------------------------------------------------------------------
@@ -111,6 +116,7 @@ class Engine:
     def start(self) -> None:
         """Begin, after `Hub.restore`. Questions that vision had not answered are asked again."""
         now = self._clock()
+        self._face_sight.sightings.adopt(self._journal.sightings(now))
         for job in self._journal.pending_jobs():
             self._errands.jobs[job.id] = job
             self._dispatch.look(job, now)
@@ -272,6 +278,8 @@ class Engine:
                 self._hub.schedule.want(name, now + AFTER_A_BUG)
         self._make_durable(batch, now)
         self._hub.adopt(batch, now)
+        self._face_sight.sightings.adopt(batch.sightings)
+        self._reader.adopt(batch)
         if news is not None:
             self._alarmed = not news
         self._errands.adopt(batch)

@@ -7,8 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
+from gateway.actions import RefusedError
 from gateway.residents import Face
-from vision.types import FaceFound, Kind, Look, LowQuality, ManyFaces, NoFace, Unreadable
+from vision.gallery import Gallery
+from vision.quality import LOOKS_LIKE_ANOTHER, Advice, advice
+from vision.types import FaceFound, Kind, Look, NoPlate, PlateFound, PlateUnsure, outcome
 
 DEADLINE_S = 20.0
 """How long one photo may wait for its look, seconds."""
@@ -16,6 +19,9 @@ SAME_PERSON = 0.6
 """L2 distance up to which two photos show one person (dlib's verification threshold)."""
 MAX_PHOTO = 8 * 1024 * 1024
 MAX_PHOTOS = 5
+MAX_TEMPLATES = 10
+"""So many of one resident; more help no gate and slow every search."""
+SOMEBODY_ELSE = Advice("shows somebody else than the first photo", "与第一张照片不是同一个人")
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 
 
@@ -32,42 +38,64 @@ def media(image: bytes) -> str:
     return "image/png" if image.startswith(_PNG) else ""
 
 
-def refusal_of_file(image: bytes) -> str:
-    """Why a file is not even looked at; "" when it is."""
+def refusal_of_file(image: bytes) -> Advice | None:
+    """Why a file is not even looked at; None when it is."""
     if not media(image):
-        return "not a JPEG or PNG photo"
-    return "larger than 8 MB" if len(image) > MAX_PHOTO else ""
+        return Advice("not a JPEG or PNG photo", "不是 JPEG 或 PNG 照片")
+    return Advice("larger than 8 MB", "文件超过 8 MB") if len(image) > MAX_PHOTO else None
 
 
-def look(pool: Looker, image: bytes) -> Future[Look]:
+def look(pool: Looker, image: bytes, kind: Kind = "enrol") -> Future[Look]:
     """Start looking for the one good face."""
-    return pool.submit("enrol", image, deadline_s=DEADLINE_S)
+    return pool.submit(kind, image, deadline_s=DEADLINE_S)
 
 
-def face_or_reason(seen: Look, image: bytes, first: Face | None) -> Face | str:
-    """The face of a photo, or why it cannot be used. `first`: the resident's first good photo, to compare with."""
+def embedding_of(seen: Look) -> bytes:
+    """The face of a captured picture.
+
+    :raises RefusedError: there is none that could be compared.
+    """
     if not isinstance(seen, FaceFound):
-        return _reason(seen)
-    if seen.others:
-        return "other people are in the photo; take one alone"
-    face = Face(image=image, embedding=seen.embedding)
-    if first is not None and _distance(first, face) > SAME_PERSON:
-        return "shows somebody else than the first photo"
-    return face
+        raise RefusedError(f"no face could be seen on the picture any more: {outcome(seen)}")
+    return seen.embedding
 
 
-def _reason(seen: Look) -> str:
-    match seen:
-        case NoFace():
-            return "no face was found; look straight into the camera, without mask or sunglasses"
-        case ManyFaces():
-            return "more than one face; take a photo alone"
-        case LowQuality(reason=reason):
-            return f"the face is not clear enough ({reason}); try again in better light, closer"
-        case Unreadable(reason=reason):
-            return f"the photo could not be looked at ({reason}); try again"
-        case _:
-            raise AssertionError("a plate was looked for instead of a face")
+def face_or_reason(seen: Look, image: bytes, known: Known) -> Face | Advice:
+    """The face of a photo, or why it cannot be used."""
+    if isinstance(seen, PlateFound | PlateUnsure | NoPlate):
+        raise TypeError("a plate was looked for instead of a face")
+    if told := advice(seen):
+        return told
+    face = Face(image=image, embedding=embedding_of(seen))
+    if (apart := known.apart(face)) is not None and apart > SAME_PERSON:
+        return SOMEBODY_ELSE
+    return LOOKS_LIKE_ANOTHER if known.like_another(face) else face
+
+
+class Known:
+    """What a new photo of a resident is compared with. `person`: who is to get it, "" for somebody new. `checked`:
+    the office knows that the photo looks like somebody else who is enrolled (a twin), and that it is not them.
+    """
+
+    def __init__(self, gallery: Gallery, *, threshold: float, person: str = "", checked: bool = False) -> None:
+        self._gallery, self._threshold, self._person, self._checked = gallery, threshold, person, checked
+        self.first: Face | None = None
+        """The first good photo of those sent together."""
+
+    def apart(self, face: Face) -> float | None:
+        """How far the face is from this resident's others, L2; None when there are none."""
+        if self.first is not None:
+            return _distance(self.first, face)
+        if not self._person:
+            return None
+        return self._gallery.identify(face.embedding, threshold=SAME_PERSON, among=[self._person]).distance
+
+    def like_another(self, face: Face) -> bool:
+        """Whether a gate could take the face for that of another resident."""
+        if self._checked:
+            return False
+        other = self._gallery.nearest(face.embedding, excluding=self._person or None)
+        return other is not None and other.distance < self._threshold
 
 
 def _distance(one: Face, other: Face) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -22,27 +23,28 @@ from gateway.actions import (
 )
 from gateway.changes import Changes, Job
 from gateway.directory import Directory
+from gateway.face_sight import FaceSight
 from gateway.hub import Hub
 from gateway.inbox import Called, CommandUnsent, VisionAnswer
 from gateway.journal import Journal
 from gateway.reader import event_id
-from gateway.settings import Faces
-from gateway.sight import face_seen, plate_seen
-from vision.gallery import Gallery
+from gateway.sight import plate_seen
 
 log = structlog.get_logger()
 
 
 class Errands:
-    """Carries them out, each into a turn of its own. `jobs`: questions vision has not answered, by id."""
+    """Carries them out, each into a turn of its own. `jobs`: questions vision has not answered, by id. `reloaded`: who
+    is told when devices were added, changed or removed.
+    """
 
-    def __init__(self, *, hub: Hub, journal: Journal, directory: Directory, gallery: Gallery, faces: Faces) -> None:
+    def __init__(self, *, hub: Hub, journal: Journal, directory: Directory, face_sight: FaceSight) -> None:
         self._hub = hub
         self._journal = journal
         self._directory = directory
-        self._gallery = gallery
-        self._faces = faces
+        self._face_sight = face_sight
         self.jobs: dict[str, Job] = {}
+        self.reloaded: list[Callable[[], None]] = []
 
     def carry_out(
         self, what: Action | VisionAnswer | CommandUnsent | Called, now: datetime, batch: Changes, turn: Changes
@@ -60,6 +62,8 @@ class Errands:
                 return known or self._hub.request(what, uuid.uuid4().hex, now, batch, turn)
             case ReloadDirectory():
                 self._hub.states.registered(now, turn)
+                for reloaded in self.reloaded:
+                    reloaded()
                 return len(self._directory.devices())
             case AcknowledgeAlert() | DisposeAlert() | ShelveAlert() | WorkOnAlert():
                 return self._hub.alerts.transition(what, now, batch=batch, turn=turn)
@@ -88,15 +92,9 @@ class Errands:
             return
         match job.question:
             case IdentifyFace() as question:
-                event: Any = face_seen(
-                    question,
-                    answer.look,
-                    device,
-                    now,
-                    gallery=self._gallery,
-                    directory=self._directory,
-                    settings=self._faces,
-                )
+                event: Any
+                event, sighting = self._face_sight.seen(question, answer.look, device, now, batch.sightings)
+                turn.sightings += [sighting] if sighting else []
             case ReadPlate() as question:
                 event = plate_seen(question, answer.look, now)
         self._hub.fact(

@@ -75,16 +75,20 @@ FACTS_PER_MESSAGE = 64
 """More facts than this out of one message is our own bug, not a device's."""
 LOOK_AGAIN = timedelta(seconds=1)
 _SENSORS = (DoorChanged, BarrierMoved, LampMeasured, FrameCaptured, DeviceStatusChanged)
+_STANDING: tuple[type[Effect], ...] = (RaiseAlert, ClearAlert, RecordPoint, Report)
 _EVEN_LATE: tuple[type[Effect], ...] = (RaiseAlert, RecordPoint, CheckPlate)
 
 
 class Cause(NamedTuple):
-    """Why something is done: by whose event, known since when."""
+    """Why something is done: by whose event, known since when. `standing`: it was retained, so it says how things stand
+    and not that something happens: nothing is asked and nothing moves for it.
+    """
 
     device: Device
     id: bytes
     now: datetime
     late: bool
+    standing: bool = False
 
 
 class Hub:
@@ -142,10 +146,13 @@ class Hub:
                 state.link, reading.event.at, at, timed=reading.timed, stored=reading.stored
             )
             event = reading.event if corrected == reading.event.at else replace(reading.event, at=corrected)
-            cause = Cause(device, event_key, at, late)
+            standing = read.message.retained
+            cause = Cause(device, event_key, at, late, standing)
             beat = isinstance(event, Heartbeat)
             facts: list[Event] = []
-            if not late or (beat and not reading.stored):
+            # A retained figure does not show that its device is there now; a retained status says so.
+            heard = not standing or isinstance(event, DeviceStatusChanged)
+            if heard and (not late or (beat and not reading.stored)):
                 facts = self._hear(reading, state, cause, batch, turn)
             if not beat:
                 if reading.timed and not late:
@@ -203,11 +210,11 @@ class Hub:
     def _decide(self, event: Event, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
         """What the device's kind and the policies make of one fact; facts that follow from it."""
         device = cause.device
-        if isinstance(event, CommandAnswered):
+        if isinstance(event, CommandAnswered) and not cause.standing:
             self.commands.answered(event, device, batch=batch, turn=turn)
-        elif isinstance(event, ListAnswered):
+        elif isinstance(event, ListAnswered) and not cause.standing:
             self.commands.listed(event, device, batch=batch, turn=turn)
-        elif isinstance(event, _SENSORS):
+        elif isinstance(event, _SENSORS) and not cause.standing:
             # A late one, too: a picture takes its time, and what happened after the command shows what it did.
             self.commands.sensed(event, device, batch=batch, turn=turn)
         kind = self.states.kinds[device.kind]
@@ -315,6 +322,8 @@ class Hub:
         self, effects: list[Effect], cause: Cause, batch: Changes, turn: Changes, *, salt: bytes
     ) -> list[Event]:
         facts: list[Event] = []
+        if cause.standing:
+            effects = [effect for effect in effects if isinstance(effect, _STANDING)]
         for n, effect in enumerate(effects):
             own = cause._replace(id=event_id(cause.now, cause.id, salt, bytes([n])))
             facts += self._effects[type(effect)](effect, own, batch, turn)

@@ -42,11 +42,11 @@ class Intake:
         """
         reads: list[Read] = []
         for message in messages:
-            read = self._read(message, batch)
-            if read is not None and self._hub.states.knows(read.device):
-                reads.append(read)
-            elif read is not None:
-                self.set_aside(message, read.device.id, batch, NOT_INSTALLED)
+            for read in self._read(message, batch):
+                if self._hub.states.knows(read.device):
+                    reads.append(read)
+                else:
+                    self.set_aside(message, read.device.id, batch, NOT_INSTALLED)
         for device in {held.address for held in batch.quarantined if held.reason == FLOOD}:
             self.isolated(batch, partial(self._hub.flooding, device, messages[-1].received_at, batch), "flood")
         seen = self._journal.seen([key for read in reads for key in read.ids])
@@ -93,13 +93,13 @@ class Intake:
         self.set_aside(as_message(post), f"{post.protocol}:{post.push.address}", batch)
         return PostAnswer(status=500, reason=OUR_ERROR)
 
-    def _read(self, message: Message, batch: Changes) -> Read | None:
+    def _read(self, message: Message, batch: Changes) -> list[Read]:
         try:
             return self._reader.read(message, batch)
         except Exception as error:  # noqa: BLE001 - the supervisor: our own bug must not stop the stream, nor pass in silence
             self.bug("decode", error)
             self.set_aside(message, "", batch)
-            return None
+            return []
 
     def set_aside(self, message: Message, address: str, batch: Changes, reason: str = OUR_ERROR) -> None:
         """Into quarantine, with a counted reason."""

@@ -17,6 +17,7 @@ from devices.events import NAME_OF
 from devices.kinds.link import Link
 from devices.model import DeviceKind
 from gateway.changes import Changes, DeviceState, Job
+from gateway.replay import REMEMBERED, Sighting
 from gateway.settings import Limits, Retention
 from gateway.store import Store, us, when
 from gateway.vault import Vault
@@ -127,6 +128,13 @@ class Journal:
                 states.append((name, encode(held)))
         if gone:
             self._db.executemany("DELETE FROM states WHERE name=?", gone)
+        if batch.forgotten:
+            self._db.executemany("DELETE FROM standing WHERE device=?", [(device,) for device in batch.forgotten])
+        if batch.standing:
+            self._db.executemany(
+                "INSERT OR REPLACE INTO standing(device, topic, said) VALUES (?,?,?)",
+                [(device, topic, said) for (device, topic), said in batch.standing.items()],
+            )
         self._db.executemany("INSERT OR REPLACE INTO states(name, body) VALUES (?,?)", states)
         if batch.points:
             self._db.executemany(
@@ -190,6 +198,10 @@ class Journal:
                 " ON CONFLICT(key) DO UPDATE SET expires=excluded.expires",
                 (key, device, us(at), len(image), media, expires),
             )
+        self._db.executemany(
+            "INSERT INTO sightings(device, at, evidence, fingerprint) VALUES (?,?,?,?)",
+            [(s.device, us(s.at), s.evidence, s.fingerprint) for s in batch.sightings],
+        )
         if batch.quarantined:
             seal = self._vault.seal
             self._db.executemany(
@@ -225,6 +237,7 @@ class Journal:
                 for statement, values in (
                     (_OLD_EVENTS, (PRUNE_ROWS, events)),
                     ("DELETE FROM quarantine WHERE at < ?", (quarantine,)),
+                    ("DELETE FROM sightings WHERE at < ?", (us(now - REMEMBERED),)),
                     (_OLD_CHANGES, (PRUNE_ROWS, alerts)),
                     ("DELETE FROM alerts WHERE open=0 AND raised_at < ?", (alerts,)),
                     ("DELETE FROM commands WHERE status NOT IN ('sent', 'accepted') AND requested_at < ?", (alerts,)),
@@ -280,6 +293,10 @@ class Journal:
                 found.append((policy, scope, state))
         return found
 
+    def standing(self) -> dict[tuple[str, str], bytes]:
+        """What each device said last on each topic whose messages are retained, as hashes."""
+        return {(device, topic): said for device, topic, said in self._db.execute("SELECT * FROM standing")}
+
     def open_alerts(self) -> list[Alert]:
         """Every open alert."""
         decode = msgspec.json.Decoder(Alert).decode
@@ -312,6 +329,11 @@ class Journal:
             Job(i, device, _question.decode(body))
             for i, device, body in self._db.execute("SELECT id, device, body FROM jobs")
         ]
+
+    def sightings(self, now: datetime) -> list[Sighting]:
+        """The faces seen lately, oldest first."""
+        rows = self._db.execute("SELECT * FROM sightings WHERE at >= ? ORDER BY at", (us(now - REMEMBERED),))
+        return [Sighting(device, when(at), evidence, print_) for device, at, evidence, print_ in rows]
 
     def newest(self) -> datetime | None:
         """When the last fact was journalled."""

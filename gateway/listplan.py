@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from devices.effects import PlateEntry, SyncPersons, SyncPlates
 from devices.events import ListAnswered, Listing, ListReported
-from devices.model import Device, ListLimits, Protocol
+from devices.model import Device, Protocol
 from gateway.residents import ESTATE
 from gateway.vehicles import Vehicle
 
@@ -31,6 +31,8 @@ HOLDS = "holds_list"
 REFUSED_REMOVAL = timedelta(minutes=10)
 """A removal the device refused is tried again after this."""
 BACKOFF_FROM, BACKOFF_TO = timedelta(seconds=5), timedelta(hours=1)
+ENTRIES_AT_MOST = {"persons": 50, "plates": 500}
+"""Entries of one batch; photographs are bounded by their bytes besides (`gateway.lists`)."""
 
 _LISTS: Mapping[str, type[SyncPersons | SyncPlates]] = {"face_gate": SyncPersons, "barrier": SyncPlates}
 _WHAT: Mapping[type[SyncPersons | SyncPlates], str] = {SyncPersons: "persons", SyncPlates: "plates"}
@@ -146,7 +148,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     remove: tuple[str, ...] = ()
 
 
-def plan(wanted: Mapping[str, str], rows: Rows, now: datetime, *, limits: ListLimits) -> Batch | None:
+def plan(wanted: Mapping[str, str], rows: Rows, now: datetime, *, at_most: int) -> Batch | None:
     """The next batch; None where nothing is to be done now, or an answer is waited for. `wanted`: entry -> revision.
 
     Who must go goes first. What was tried longest ago comes first after that, so that an entry a device chokes on does
@@ -156,10 +158,10 @@ def plan(wanted: Mapping[str, str], rows: Rows, now: datetime, *, limits: ListLi
         return None
     gone = [row for entry, row in rows.items() if entry not in wanted and (row.not_before or now) <= now]
     if gone:
-        return Batch(remove=tuple(row.entry for row in sorted(gone, key=_age)[: limits.remove]))
+        return Batch(remove=tuple(row.entry for row in sorted(gone, key=_age)[:at_most]))
     new = sorted(entry for entry in wanted if entry not in rows)
     again = sorted((row for entry, row in rows.items() if entry in wanted and _stale(row, wanted[entry])), key=_age)
-    put = (*new, *(row.entry for row in again))[: limits.put]
+    put = (*new, *(row.entry for row in again))[:at_most]
     return Batch(put=put) if put else None
 
 
@@ -197,8 +199,8 @@ def answered(rows: Rows, event: ListAnswered, now: datetime) -> RowChanges:
     """The device's answer, perhaps in parts, perhaps late: only for what is still in that batch."""
     changes: RowChanges = {}
     refused = {refusal.entry for refusal in event.refused}
-    rest = [entry for entry in rows if entry not in refused] if event.rest else ()
-    for entry in (*event.took, *rest):
+    took = rows.keys() - refused if event.rest else event.took
+    for entry in took:
         row = rows.get(entry)
         if row is None or row.command != event.command_id:
             continue
@@ -271,8 +273,6 @@ def backoff(failures: int) -> timedelta:
     return min(BACKOFF_TO, BACKOFF_FROM * 2 ** min(failures - 1, 12)) if failures > 0 else timedelta(0)
 
 
-def batch_limits(limits: ListLimits, failures: int) -> ListLimits:
-    """What one message to a device may hold. Smaller after each failure, down to one entry: one that a device chokes on
-    ends up in a batch of its own.
-    """
-    return replace(limits, put=max(1, limits.put >> failures), remove=max(1, limits.remove >> failures))
+def batch_size(what: str, failures: int) -> int:
+    """Smaller after each failure, down to one: an entry a device chokes on ends up in a batch of its own."""
+    return max(1, ENTRIES_AT_MOST[what] >> failures)

@@ -32,8 +32,8 @@ from gateway.directory import Directory
 from gateway.listbook import ListBook, ListDevice
 from gateway.listplan import Batch, EntryState
 from gateway.listsource import ListSource
-from gateway.people import Photos
 from gateway.store import Store
+from gateway.templates import Photos
 
 log = structlog.get_logger()
 
@@ -229,8 +229,9 @@ class Lists:
             return True
         wanted = self._source.wanted(device, what, now)
         rows = self._book.rows(self._store.reader, device.id, what)
-        limits = listplan.batch_limits(self._source.limits(device), state.failures if state else 0)
-        batch = listplan.plan(wanted, rows, now, limits=limits)
+        size = listplan.batch_size(what, state.failures if state else 0)
+        planned = listplan.plan(wanted, rows, now, at_most=size)
+        batch = self._source.within(device, planned) if planned else None
         if batch is None:
             self._quiet[device.id, what] = now + QUIET_FOR
             self._ask(device, now)
@@ -252,10 +253,7 @@ class Lists:
     def _send(self, device: Device, what: str, batch: Batch, now: datetime) -> None:
         """Write the batch down, then let it leave."""
         command_id = uuid.uuid4().hex
-        photos: dict[str, bytes] = {}
-        unfit: dict[str, str] = {}
-        if what == "persons":
-            photos, unfit = self._source.photographs(batch.put, at_most=self._source.limits(device).photo_bytes)
+        photos, unfit = self._source.photographs(device, batch.put) if what == "persons" else ({}, {})
         with self._store.write() as db:
             # Asked again within the transaction: who withdrew while the photographs were opened is not sent.
             wanted, entries = self._source.entries(device, what, batch.put, photos, now)

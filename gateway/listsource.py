@@ -11,15 +11,15 @@ from typing import Any
 import structlog
 
 from devices.effects import PersonEntry, ReportLists
-from devices.model import Device, ListLimits, Protocol
+from devices.model import Device, Protocol
 from gateway import listplan
 from gateway.directory import Directory
-from gateway.listplan import HOLDS, list_of
-from gateway.people import Photos
+from gateway.listplan import HOLDS, Batch, list_of
+from gateway.templates import Photos
 
 log = structlog.get_logger()
 
-TOO_LARGE = "the photo is larger than the terminal takes ({} kB); enrol a smaller one"
+TOO_LARGE = "the photo is larger than the {kb} KB this terminal takes; enrol a smaller one"
 UNREADABLE = "the photo cannot be read; enrol a new one"
 
 
@@ -49,25 +49,24 @@ class ListSource:
         protocol = self._protocols.get(device.protocol)
         return protocol is not None and ReportLists in protocol.commands
 
-    def limits(self, device: Device) -> ListLimits:
-        """How much of a list one message to this device holds."""
-        protocol = self._protocols.get(device.protocol)
-        return protocol.lists if protocol else ListLimits()
+    def within(self, device: Device, batch: Batch) -> Batch:
+        """As much of it as one message of the device's protocol may carry."""
+        limits = self._protocols[device.protocol].lists
+        return Batch(put=batch.put[: limits.put], remove=batch.remove[: limits.remove])
 
-    def photographs(self, persons: Iterable[str], *, at_most: int) -> tuple[dict[str, bytes], dict[str, str]]:
-        """As many as fit into a message of `at_most` bytes of photographs, and what is wrong with those that never
-        will.
-        """
+    def photographs(self, device: Device, persons: Iterable[str]) -> tuple[dict[str, bytes], dict[str, str]]:
+        """As many as fit into a batch, and what is wrong with those that never will."""
+        most = self._protocols[device.protocol].lists.photo_bytes
         found: dict[str, bytes] = {}
         unfit: dict[str, str] = {}
         size = 0
         for person in persons:
             photo = self._photograph(person)
-            if photo is None or len(photo) > at_most:
-                unfit[person] = TOO_LARGE.format(at_most // 1024) if photo else UNREADABLE
+            if photo is None or len(photo) > most:
+                unfit[person] = TOO_LARGE.format(kb=most // 1024) if photo else UNREADABLE
                 continue
             size += len(photo)
-            if size > at_most:
+            if size > most:
                 break
             found[person] = photo
         return found, unfit

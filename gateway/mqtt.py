@@ -9,20 +9,60 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
+import msgspec
 import paho.mqtt.client as paho
 import structlog
 from msgspec import Struct
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
+from gateway.settings import SettingsError
+
 log = structlog.get_logger()
 
 RETRY_FIRST_S, RETRY_MOST_S = 0.2, 5.0
 BATCH_BYTES = 32 * 1024 * 1024
 """A batch ends here even if more has arrived, so that a flood of pictures stays within memory."""
+FILTERS_AT_MOST = 1_000
+"""So many topic filters we ask of a broker of somebody else's."""
+FILTERS_AT_ONCE = 50
+
+
+class Where(Struct, frozen=True, kw_only=True):
+    """Where a broker is and who we are to it."""
+
+    host: str
+    port: int
+    username: str = ""
+    password: str = ""
+    tls: bool = False
+
+
+def where(url: str, setting: str) -> Where:
+    """The broker of mqtt://[user:password@]host[:port] or mqtts://...
+
+    :raises SettingsError: it is something else; it is not quoted, for there may be a password in it.
+    """
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or port == 0:
+        raise SettingsError(f"{setting} is mqtt://[user:password@]host[:port] or mqtts://..., and is something else")
+    tls = parts.scheme == "mqtts"
+    return Where(
+        host=parts.hostname,
+        port=port or (8883 if tls else 1883),
+        username=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        tls=tls,
+    )
 
 
 class Message(Struct, frozen=True, gc=False):
@@ -38,7 +78,12 @@ class Message(Struct, frozen=True, gc=False):
 
 
 class Mqtt:
-    """One session with the broker, kept over reconnects."""
+    """One session with the broker, kept over reconnects.
+
+    `topics`: what we listen on whatever is registered; a broker that refuses one of these is no use to us. `listen`
+    adds those of registered devices; `refused`: which of them the broker, or its limit, did not allow. `host_id`: the
+    Sparkplug host application we are, whose STATE is retained; "" for none.
+    """
 
     def __init__(
         self,
@@ -51,10 +96,18 @@ class Mqtt:
         tls: bool = False,
         keepalive_s: int = 30,
         topics: list[str],
+        host_id: str = "",
+        filters_at_most: int = FILTERS_AT_MOST,
     ) -> None:
         self._address = (host, port)
         self._keepalive_s = keepalive_s
         self._topics = topics
+        self._state_topic = f"spBv1.0/STATE/{host_id}" if host_id else ""
+        self._born_ms = 0
+        self._room = max(0, filters_at_most - len(topics))
+        self._own: set[str] = set()
+        self._asked: dict[int, list[str]] = {}
+        self.refused: set[str] = set()
         self._arrived: list[Message] = []
         self._arrived_bytes = 0
         self.epoch = 0
@@ -112,6 +165,9 @@ class Mqtt:
             return
         self._retry_at = time.monotonic() + self._retry_s
         self._retry_s = min(self._retry_s * 2, RETRY_MOST_S)
+        if self._state_topic:  # the will carries the time of its birth (Sparkplug 3.0, 5.14)
+            self._born_ms = int(time.time() * 1000)
+            self._client.will_set(self._state_topic, self._state(online=False), qos=1, retain=True)
         try:
             self._client.connect(*self._address, keepalive=self._keepalive_s)
         except (OSError, ValueError) as error:
@@ -132,22 +188,58 @@ class Mqtt:
             self._lost(f"the broker refused us: {reason}; check mqtt.url and its user and password")
             return
         self.epoch += 1
+        self._asked.clear()
+        self.refused.clear()
         client.subscribe([(topic, 1) for topic in self._topics])
+        self._subscribe(self._own)
 
-    def _on_subscribe(self, _client: Any, _user: Any, _mid: int, codes: list[ReasonCode], _props: Any) -> None:
+    def _subscribe(self, own: Collection[str]) -> None:
+        topics = sorted(own)
+        for start in range(0, len(topics), FILTERS_AT_ONCE):
+            part = topics[start : start + FILTERS_AT_ONCE]
+            _, mid = self._client.subscribe([(topic, 1) for topic in part])
+            if mid is not None:
+                self._asked[mid] = part
+
+    def listen(self, topics: Collection[str], *, again: Collection[str] = ()) -> None:
+        """Listen on these topics of registered devices, no longer on those named before. `again`: ask anew for what is
+        retained under these, because somebody is registered now whom it may concern.
+        """
+        own = set(sorted(topics)[: self._room])
+        gone, new = self._own - own, own - self._own
+        self._own = own
+        self.refused = (self.refused & own) | (set(topics) - own)
+        if self.socket() is None or not self.epoch:
+            return
+        if gone:
+            self._client.unsubscribe(sorted(gone))
+        self._subscribe({*new, *again})
+
+    def _on_subscribe(self, _client: Any, _user: Any, mid: int, codes: list[ReasonCode], _props: Any) -> None:
+        own = self._asked.pop(mid, None)
+        if own is not None:
+            self.refused.update(topic for topic, code in zip(own, codes, strict=False) if code.is_failure)
+            return
         if any(code.is_failure for code in codes):
             self._lost("the broker refused a subscription; give our user the right to read every device topic")
             return
         self.connected = True
         self.trouble = ""
         self._retry_s = RETRY_FIRST_S
+        if self._state_topic:
+            self._client.publish(self._state_topic, self._state(online=True), qos=1, retain=True)
         log.info("broker_connected", epoch=self.epoch)
+
+    def _state(self, *, online: bool) -> bytes:
+        return msgspec.json.encode({"online": online, "timestamp": self._born_ms})
 
     def _on_disconnect(self, _client: Any, _user: Any, _flags: Any, reason: ReasonCode, _props: Any) -> None:
         self._lost(f"connection to the broker lost: {reason}")
 
     def disconnect(self) -> None:
         """Leave; what was not acknowledged comes again on the next connection."""
+        if self._state_topic and self.connected:
+            self._client.publish(self._state_topic, self._state(online=False), qos=1, retain=True)
         self._client.disconnect()
         self.flush()
         self._arrived.clear()
@@ -187,7 +279,7 @@ class Mqtt:
             self._client.ack(message.mid, message.qos)
 
     def publish(self, topic: str, payload: bytes, qos: int) -> bool:
-        """Publish once, never retained. False when there is no connection, or MQTT forbids the topic: nothing is queued
+        """Publish once, not retained. False when there is no connection, or MQTT forbids the topic: nothing is queued
         for later.
         """
         if not self.connected:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import UTC, datetime
 from sqlite3 import Connection, Row
-from typing import Protocol
 
 import msgspec
 from msgspec import Struct
@@ -20,24 +20,28 @@ from msgspec import Struct
 from devices.events import DenyReason, Method
 from devices.model import Device
 from gateway.actions import NotFoundError
+from gateway.enrolment import Known
 from gateway.listplan import Candidate
-from gateway.refusals import TakenError
-from gateway.residents import Consent, Enrolment, Receipt, Resident, check, check_consent, covers
+from gateway.refusals import InvalidError, TakenError
+from gateway.residents import Consent, Enrolment, Face, Receipt, Resident, check, check_consent, covers
+from gateway.shown import captures_of, uncapture
 from gateway.store import Store, us, when
+from gateway.templates import Photos, new_templates, refuse_more, write_templates
 from gateway.vault import Vault
-from vision.gallery import Gallery
+from vision.gallery import Gallery, Rule
 
-MODEL = "dlib-resnet-v1"
-"""Which network the stored vectors come from: vectors of two networks cannot be compared."""
+FAR = datetime.max.replace(tzinfo=UTC)
 RECEIPT = "wdr_"
 
 
-class Photos(Protocol):
-    """Where photo files lie (the evidence store)."""
+class _Circles(Struct, frozen=True, eq=False):
+    """Who may be compared at the gates of one building from `since` until before `until`, by consents of `version`."""
 
-    def write(self, key: str, image: bytes) -> None: ...
-    def read(self, key: str) -> bytes | None: ...
-    def delete(self, key: str) -> object: ...
+    version: int
+    since: datetime
+    until: datetime
+    everybody: frozenset[str]
+    neighbours: frozenset[str]
 
 
 class _Body(Struct, frozen=True):
@@ -53,6 +57,12 @@ class People:
         self._lock = threading.Lock()
         self._consents: dict[str, Consent] = {}
         self._cards: dict[bytes, str] = {}
+        self._buildings: dict[str, str] = {}
+        """Of each person, where they live."""
+        self._version = 0
+        """Of the consents: one more with every change."""
+        self._matching: dict[str, _Circles] = {}
+        """By the building of a gate."""
         self.listeners: list[Callable[[], None]] = []
 
     def _tell(self) -> None:
@@ -66,14 +76,19 @@ class People:
         """
         reader = self._store.reader
         rows = reader.execute("SELECT * FROM consents WHERE withdrawn_at IS NULL ORDER BY until").fetchall()
-        keys = {row["id"]: row["key"] for row in reader.execute("SELECT id, key FROM people")}
-        vaults = {person: self._vault.person(key, person) for person, key in keys.items()}
+        people = reader.execute("SELECT id, key, body FROM people").fetchall()
+        vaults = {row["id"]: self._vault.person(row["key"], row["id"]) for row in people}
         templates = [
             (row["person"], row["id"], vaults[row["person"]].open(row["vector"], f"template:{row['id']}"))
             for row in reader.execute("SELECT id, person, vector FROM templates")
         ]
         self._gallery.load(templates)
+        for row in reader.execute("SELECT person, evidence, vector FROM not_them"):
+            wrong = vaults[row["person"]].open(row["vector"], f"not_them:{row['evidence']}")
+            self._gallery.refuse(row["person"], wrong)
+        self._buildings = {row["id"]: _body(vaults[row["id"]], row["body"], row["id"]).building for row in people}
         self._consents = {row["person"]: _consent(row) for row in rows}
+        self._version += 1
         self._cards = {row["hash"]: row["person"] for row in reader.execute("SELECT hash, person FROM credentials")}
 
     def check_credential(
@@ -99,13 +114,43 @@ class People:
             return False, DenyReason.UNAUTHORIZED
         return True, DenyReason.OTHER
 
-    def may_match(self, device: Device, now: datetime) -> set[str]:
+    def may_match(self, device: Device, now: datetime) -> frozenset[str]:
         """Everybody whose face may be compared at this device now."""
-        return {
-            person
-            for person, consent in self._consents.copy().items()
-            if consent.granted_at <= now < consent.until and covers(consent.scope, device)
-        }
+        return self._circles(device, now).everybody
+
+    def neighbours(self, device: Device, now: datetime) -> frozenset[str]:
+        """Those of `may_match` who live in the device's building; nobody where it has none."""
+        return self._circles(device, now).neighbours
+
+    def _circles(self, device: Device, now: datetime) -> _Circles:
+        """Made anew when a consent changed, began or ended, and not while somebody stands at a gate."""
+        held = self._matching.get(device.building)
+        if held is not None and held.version == self._version and held.since <= now < held.until:
+            return held
+        version, consents, homes = self._version, self._consents.copy(), self._buildings.copy()
+        covered = {person: c for person, c in consents.items() if covers(c.scope, device) and now < c.until}
+        everybody = frozenset(person for person, consent in covered.items() if consent.granted_at <= now)
+        at_home = (person for person in everybody if homes.get(person) == device.building)
+        made = self._matching[device.building] = _Circles(
+            version=version,
+            since=now,
+            until=min((c.granted_at if c.granted_at > now else c.until for c in covered.values()), default=FAR),
+            everybody=everybody,
+            neighbours=frozenset(at_home) if device.building else frozenset(),
+        )
+        return made
+
+    def homes(self, people: Collection[str]) -> dict[str, frozenset[str]]:
+        """`people` by the building they live in, "" for those of whom it is not known."""
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        for person in people:
+            found[self._buildings.get(person, "")].add(person)
+        return {building: frozenset(those) for building, those in found.items()}
+
+    def known(self, rule: Rule, *, person: str = "", checked: bool = False) -> Known:
+        """What a new photo of a resident (`person`, "" for a new one) is compared with; see `Known`."""
+        threshold = rule(len(self._gallery)).distance
+        return Known(self._gallery, threshold=threshold, person=person, checked=checked)
 
     def enrol(self, new: Enrolment, photos: Photos, now: datetime) -> Resident:
         """Register a resident with consent, templates and cards; in force when it returns.
@@ -117,9 +162,7 @@ class People:
         person = new.id or f"res_{secrets.token_hex(8)}"
         key = self._vault.new_person_key(person)
         own = self._vault.person(key, person)
-        templates = [(f"tpl_{secrets.token_hex(8)}", secrets.token_hex(32), face) for face in new.faces]
-        for _, photo, face in templates:
-            photos.write(photo, own.seal(face.image, f"photo:{photo}"))
+        templates = new_templates(new.faces, own, photos)
         consent = Consent(
             id=f"con_{secrets.token_hex(8)}",
             scope=new.scope,
@@ -136,21 +179,17 @@ class People:
                     self._refuse_taken(db, person, cards)
                     db.execute("INSERT INTO people VALUES(?, ?, ?, ?)", (person, key, body, us(now)))
                     _write_consent(db, person, consent)
-                    db.executemany(
-                        "INSERT INTO templates VALUES(?, ?, ?, ?, ?, ?)",
-                        [
-                            (id_, person, MODEL, own.seal(face.embedding, f"template:{id_}"), photo, us(now))
-                            for id_, photo, face in templates
-                        ],
-                    )
+                    write_templates(db, person, templates, own, now)
                     db.executemany("INSERT INTO credentials VALUES(?, 'card', ?)", [(card, person) for card in cards])
-                self._gallery.load([(person, id_, face.embedding) for id_, _, face in templates])
+                self._gallery.load([(person, new.id, new.face.embedding) for new in templates])
+                self._buildings[person] = new.building
                 self._consents[person] = consent
+                self._version += 1
                 self._cards |= dict.fromkeys(cards, person)
             self._tell()
         except TakenError:
-            for _, photo, _ in templates:
-                photos.delete(photo)
+            for template in templates:
+                photos.delete(template.photo)
             raise
         return Resident(
             id=person,
@@ -161,6 +200,50 @@ class People:
             cards=len(cards),
             created_at=now,
         )
+
+    def add_faces(self, person: str, faces: Sequence[Face], photos: Photos, now: datetime) -> Resident:
+        """More templates for a resident; searched when it returns.
+
+        :raises NotFoundError: no such resident.
+        :raises InvalidError: they would have more than `MAX_TEMPLATES`.
+        """
+        own = self._own_vault(person)
+        templates = new_templates(faces, own, photos)
+        try:
+            with self._lock:
+                with self._store.write() as db:
+                    refuse_more(db, person, len(templates))
+                    write_templates(db, person, templates, own, now)
+                self._gallery.load([(person, new.id, new.face.embedding) for new in templates])
+        except (NotFoundError, InvalidError):
+            for template in templates:
+                photos.delete(template.photo)
+            raise
+        return self.get(person)
+
+    def not_them(self, person: str, evidence: str, embedding: bytes, *, recorded_by: str, now: datetime) -> None:
+        """The face on this picture is not this person's: from the next frame on nobody who looks at least as much like
+        it is called by their name. Doing it twice changes nothing.
+
+        :raises NotFoundError: no such resident.
+        """
+        sealed = self._own_vault(person).seal(embedding, f"not_them:{evidence}")
+        with self._lock:
+            with self._store.write() as db:
+                if db.execute("SELECT 1 FROM people WHERE id = ?", (person,)).fetchone() is None:
+                    raise NotFoundError(f"there is no resident {person}")
+                done = db.execute(
+                    "INSERT OR IGNORE INTO not_them VALUES(?, ?, ?, ?, ?)",
+                    (person, evidence, sealed, recorded_by, us(now)),
+                )
+            if done.rowcount:
+                self._gallery.refuse(person, embedding)
+
+    def _own_vault(self, person: str) -> Vault:
+        row = self._store.reader.execute("SELECT key FROM people WHERE id = ?", (person,)).fetchone()
+        if row is None:
+            raise NotFoundError(f"there is no resident {person}")
+        return self._vault.person(row["key"], person)
 
     def renew(
         self, person: str, *, scope: str, until: datetime, recorded_by: str, now: datetime, terminals: bool = False
@@ -189,6 +272,7 @@ class People:
                 )
                 _write_consent(db, person, consent)
             self._consents[person] = consent
+            self._version += 1
         self._tell()
         return self.get(person)
 
@@ -200,13 +284,15 @@ class People:
         receipt = f"{RECEIPT}{secrets.token_hex(8)}"
         # Months of events are searched outside the transaction, so that the engine does not wait for it.
         upto = self._store.reader.execute("SELECT coalesce(max(seq), 0) AS seq FROM events").fetchone()["seq"]
-        shown = _captures_of(self._store.reader, person, 0)
+        shown = captures_of(self._store.reader, person, 0)
         with self._lock:
             with self._store.write() as db:
                 if db.execute("DELETE FROM people WHERE id = ?", (person,)).rowcount == 0:
                     raise NotFoundError(f"there is no resident {person}")
                 rows = db.execute("DELETE FROM templates WHERE person = ? RETURNING photo", (person,)).fetchall()
-                captures = [key for key in shown | _captures_of(db, person, upto) if _uncapture(db, key)]
+                captures = [key for key in shown | captures_of(db, person, upto) if uncapture(db, key)]
+                db.execute("DELETE FROM not_them WHERE person = ?", (person,))
+                db.executemany("DELETE FROM sightings WHERE evidence = ?", [(key,) for key in captures])
                 held = db.execute("SELECT device FROM list_entries WHERE what = 'persons' AND entry = ?", (person,))
                 terminals = tuple(row["device"] for row in held.fetchall())
                 db.execute("DELETE FROM credentials WHERE person = ?", (person,))
@@ -215,6 +301,8 @@ class People:
                     (us(now), receipt, person),
                 )
             self._consents.pop(person, None)
+            self._buildings.pop(person, None)
+            self._version += 1
             self._cards = {card: owner for card, owner in self._cards.items() if owner != person}
             self._gallery.remove(person)
         self._tell()
@@ -318,7 +406,7 @@ class People:
 
     def _resident(self, row: Row) -> Resident:
         own = self._vault.person(row["key"], row["id"])
-        body = msgspec.json.decode(own.open(row["body"], f"body:{row['id']}"), type=_Body)
+        body = _body(own, row["body"], row["id"])
         return Resident(
             id=row["id"],
             name=body.name,
@@ -339,6 +427,10 @@ class People:
         for card in cards:
             if db.execute("SELECT 1 FROM credentials WHERE hash = ?", (card,)).fetchone():
                 raise TakenError("one of the cards belongs to another resident")
+
+
+def _body(own: Vault, sealed: bytes, person: str) -> _Body:
+    return msgspec.json.decode(own.open(sealed, f"body:{person}"), type=_Body)
 
 
 def _consent(row: Row, consent_id: str | None = None) -> Consent:
@@ -366,24 +458,3 @@ def _write_consent(db: Connection, person: str, consent: Consent) -> None:
             consent.terminals,
         ),
     )
-
-
-class _Shown(Struct, frozen=True):
-    person: str = ""
-    evidence: str = ""
-
-
-def _captures_of(db: Connection, person: str, after: int) -> set[str]:
-    """Keys of the pictures on which events after `after` say the person was seen."""
-    rows = db.execute(
-        "SELECT body FROM events WHERE seq > ? AND type IN ('face_identified', 'access_granted', 'access_denied') "
-        "AND instr(CAST(body AS TEXT), ?)",
-        (after, person),
-    )
-    shown = [msgspec.json.decode(row["body"], type=_Shown) for row in rows]
-    return {event.evidence for event in shown if event.person == person and event.evidence}
-
-
-def _uncapture(db: Connection, key: str) -> bool:
-    """Whether there was such a capture: a device may have named any key."""
-    return db.execute("DELETE FROM captures WHERE key = ?", (key,)).rowcount == 1

@@ -1,21 +1,21 @@
-"""From a message to readings of a known device: routing, decoding, throttling, identity. Poison stops here.
+"""From a message to readings of known devices: routing, decoding, throttling, identity. Poison stops here.
 
 What was published and what was posted take one way; only their decoding differs.
 """
 
 from __future__ import annotations
 
-import re
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from hashlib import blake2b
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from devices.errors import DecodeError
 from devices.model import Decoded, Device, Protocol, Reading
@@ -25,7 +25,9 @@ from gateway.directory import Directory
 from gateway.discovery import Discovery
 from gateway.inbox import Posted
 from gateway.mqtt import Message
+from gateway.routes import Route, Routes
 from gateway.settings import Limits
+from gateway.standing import Standing
 
 log = structlog.get_logger()
 
@@ -34,13 +36,13 @@ _MS = timedelta(milliseconds=1)
 _MS_MASK = (1 << 48) - 1
 FLOOD = "flood"
 """Why a message of a device that sends too many at once is set aside."""
-ROUTES_KEPT = 20_000
-ROUTE_LENGTH = 256
-"""A longer topic is looked up each time, so that invented ones do not fill the memory."""
+SESSIONS_KEPT = 4_096
+"""So many conversations (`Protocol.follow`) are remembered; one that is forgotten is begun anew by its device."""
+UNKNOWN_KEPT = 10_000
 
 
 class Read(Struct, frozen=True, gc=False):
-    """A message understood: who said what, under which ids."""
+    """What a message says of one device, and under which ids."""
 
     message: Message
     device: Device
@@ -62,20 +64,12 @@ def event_id(at: datetime, *identity: bytes) -> bytes:
     return struct.pack(">Q", ((at - _EPOCH) // _MS) & _MS_MASK)[2:] + digest.digest()
 
 
-def _filter_pattern(topic_filter: str) -> str:
-    parts = [r"[^/]*" if part == "+" else re.escape(part) for part in topic_filter.split("/")]
-    return "/".join(parts).replace(r"/\#", r"(?:/.*)?")
-
-
 class UnusableError(Exception):
     """A message that cannot be used here: whose (as far as known), and why."""
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(reason)
         self.address, self.reason = address, reason
-
-
-_Spoken = tuple[Protocol, Decoded]
 
 
 def as_message(post: Posted) -> Message:
@@ -93,7 +87,10 @@ class _Allowance(Struct):
 
 
 class Reader:
-    """Turns messages into `Read`s; what cannot be used is quarantined or ignored, with a counted reason."""
+    """Turns messages into `Read`s; what cannot be used is quarantined or ignored, with a counted reason.
+
+    `standing`: what devices said last where messages are retained (`Journal.standing`).
+    """
 
     def __init__(
         self,
@@ -103,89 +100,176 @@ class Reader:
         limits: Limits,
         zone: str,
         discovery: Discovery | None = None,
+        standing: Mapping[tuple[str, str], bytes] | None = None,
     ) -> None:
         self._protocols = protocols
         self._directory = directory
+        self._discovery = discovery or Discovery(protocols)
         self._limits = limits
         self._zone = ZoneInfo(zone)
-        self._patterns = [(re.compile(_filter_pattern(t)), p) for p in protocols.values() for t in p.topics]
-        self._routes: OrderedDict[str, Protocol | None] = OrderedDict()
+        self._routes = Routes(protocols)
+        self._standing = Standing(standing or {})
+        self._registered: dict[str, Device] = {}
+        self._unknown: set[bytes] = set()
+        self._sessions: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._allowances: dict[str, _Allowance] = {}
         self._counters = {name: metrics.MESSAGES.labels(name) for name in protocols}
         self._credit = 0.0
-        self._discovery = discovery or Discovery(protocols)
         self.untimed = 0
+        self.reload()
 
-    def _route(self, topic: str) -> Protocol | None:
-        try:
-            return self._routes[topic]
-        except KeyError:
-            found = next((protocol for pattern, protocol in self._patterns if pattern.fullmatch(topic)), None)
-            if len(topic) <= ROUTE_LENGTH:
-                self._routes[topic] = found
-            if len(self._routes) > ROUTES_KEPT:
-                self._routes.popitem(last=False)
-            return found
+    def reload(self) -> None:
+        """Devices were added, changed or removed."""
+        registered = {device.id: device for device in self._directory.devices()}
+        self._standing.forget(name for name, d in self._registered.items() if registered.get(name) is not d)
+        self._registered = registered
+        self._unknown.clear()
+        self._routes.update(registered.values())
 
-    def read(self, message: Message, batch: Changes) -> Read | None:
-        """The message understood, or None when it is not for us; then `batch` says why."""
-        if message.retained:
-            metrics.IGNORED.labels("retained").inc()
-            return None
+    def adopt(self, batch: Changes) -> None:
+        """The batch is safe: what it changed is the truth now."""
+        self._standing.adopt(batch)
+
+    def read(self, message: Message, batch: Changes) -> list[Read]:
+        """The message understood, for each device it speaks of. What is not for us is left out; `batch` says why."""
         try:
-            return self._or_aside(message, batch, self._published)
-        except UnusableError:
-            return None
+            route = self._route(message)
+            if message.retained and not route.stands:
+                metrics.IGNORED.labels("retained").inc()
+                return []
+            said = self._said(message, route)
+        except UnusableError as unusable:
+            self._quarantine(message, batch, unusable.address, unusable.reason)
+            return []
+        except DecodeError as error:
+            self._quarantine(message, batch, "", error.reason)
+            return []
+        reads: list[Read] = []
+        for decoded in (said, *said.others) if said.others else (said,):
+            for device in self._speakers(decoded, route):
+                read = self._understood(device, decoded, message, route, batch)
+                if read is not None:
+                    reads.append(read)
+        return reads
 
     def posted(self, post: Posted, batch: Changes) -> Read:
         """What a device posted, understood.
 
         :raises UnusableError: it cannot be used; `batch` says so, too.
         """
-        return self._or_aside(as_message(post), batch, partial(self._posted, post))
-
-    def _or_aside(self, message: Message, batch: Changes, decoded: Callable[[Message], _Spoken]) -> Read:
+        message = as_message(post)
         try:
-            return self._understood(message, *decoded(message))
+            return self._posted(post, message)
         except UnusableError as unusable:
             self._quarantine(message, batch, unusable.address, unusable.reason)
             raise
 
-    def _published(self, message: Message) -> _Spoken:
-        protocol = self._route(message.topic)
-        if protocol is None:
-            self._discovery.unheard(message.topic, message.payload, message.received_at)
-            raise UnusableError("", "no protocol listens on this topic")
-        if len(message.payload) > self._limits.max_payload:
-            raise UnusableError("", "payload too large")
-        try:
-            return protocol, protocol.decode(message.topic, message.payload, message.received_at, self._zone)
-        except DecodeError as error:
-            raise UnusableError("", error.reason) from error
-
-    def _posted(self, post: Posted, message: Message) -> _Spoken:
+    def _posted(self, post: Posted, message: Message) -> Read:
         protocol, address = self._protocols.get(post.protocol), post.push.address
         if protocol is None or protocol.receive is None:
             raise UnusableError("", "this protocol takes no posts")
         if len(message.payload) > self._limits.max_payload:
             raise UnusableError(address, "payload too large")
+        name = f"{protocol.name}:{address}"
         try:
             decoded = protocol.receive(post.push, post.received_at, self._zone)
+            if decoded.address != address:  # only who may post for a device speaks for it
+                raise UnusableError(name, "device id in path and payload differ")
+            device = self._directory.device_at(protocol.name, address)
+            if device is None:
+                self._discovery.unregistered(
+                    protocol.name, decoded, message.topic, message.payload, message.received_at
+                )
+                raise UnusableError(name, "unknown device")
+            return self._understood_of(device, decoded, message, protocol)
         except DecodeError as error:
-            raise UnusableError(f"{protocol.name}:{address}", error.reason) from error
-        if decoded.address != address:  # only who may post for a device speaks for it
-            raise UnusableError(f"{protocol.name}:{address}", "device id in path and payload differ")
-        return protocol, decoded
+            raise UnusableError(name, error.reason) from error
 
-    def _understood(self, message: Message, protocol: Protocol, decoded: Decoded) -> Read:
-        device = self._directory.device_at(protocol.name, decoded.address)
+    def _route(self, message: Message) -> Route:
+        route = self._routes.of(message.topic)
+        if route is None:
+            self._discovery.unheard(message.topic, message.payload, message.received_at)
+            raise UnusableError("", "no protocol listens on this topic")
+        if len(message.payload) > self._limits.max_payload:
+            raise UnusableError("", "payload too large")
+        return route
+
+    def _said(self, message: Message, route: Route) -> Decoded:
+        protocol = route.protocol
+        decoded = protocol.decode(message.topic, message.payload, message.received_at, self._zone)
+        if protocol.follow is None or not decoded.session:
+            return decoded
+        session = (protocol.name, decoded.session)
+        memory, decoded = protocol.follow(self._sessions.get(session), decoded, message.received_at)
+        self._sessions[session] = memory
+        self._sessions.move_to_end(session)
+        if len(self._sessions) > SESSIONS_KEPT:
+            self._sessions.popitem(last=False)
+        return decoded
+
+    def _speakers(self, decoded: Decoded, route: Route) -> tuple[Device | None, ...]:
+        """Who says it; None: somebody who is not registered. On a device's own topic nobody speaks for others."""
+        if not decoded.address:
+            return tuple(map(self._directory.device, route.owners)) or (None,)
+        device = self._directory.device_at(route.protocol.name, decoded.address)
+        return (device if device is None or not route.owners or device.id in route.owners else None,)
+
+    def _understood(
+        self, device: Device | None, decoded: Decoded, message: Message, route: Route, batch: Changes
+    ) -> Read | None:
+        """What the message says of this device; None where that is nothing."""
         if device is None:
-            self._discovery.unregistered(protocol.name, decoded, message.topic, message.payload, message.received_at)
-            raise UnusableError(f"{protocol.name}:{decoded.address}", "unknown device")
+            self._stranger(decoded, message, route, batch)
+            return None
+        try:
+            return self._of(device, decoded, message, route, batch)
+        except UnusableError as unusable:
+            self._quarantine(message, batch, unusable.address, unusable.reason)
+        except DecodeError as error:
+            self._quarantine(message, batch, device.id, error.reason)
+        return None
+
+    def _stranger(self, decoded: Decoded, message: Message, route: Route, batch: Changes) -> None:
+        """Set a message of somebody unknown aside: once, however many strangers it speaks of."""
+        held = batch.quarantined[-1] if batch.quarantined else None
+        if decoded.ignored:
+            metrics.IGNORED.labels(decoded.ignored).inc()
+        elif not (held is not None and held.payload is message.payload) and not self._known_stranger(message):
+            name = route.protocol.name
+            self._discovery.unregistered(name, decoded, message.topic, message.payload, message.received_at)
+            self._quarantine(message, batch, f"{name}:{decoded.address}", "unknown device")
+
+    def _known_stranger(self, message: Message) -> bool:
+        """A stranger's retained message comes at every connection, and is set aside once."""
+        if not message.retained:
+            return False
+        digest = blake2b(message.topic.encode() + b"\0" + message.payload, digest_size=16).digest()
+        known = digest in self._unknown
+        if len(self._unknown) < UNKNOWN_KEPT:
+            self._unknown.add(digest)
+        return known
+
+    def _of(self, device: Device, decoded: Decoded, message: Message, route: Route, batch: Changes) -> Read | None:
+        """What the message says of this device; None: a retained message with nothing new."""
+        if route.stands:
+            news = self._standing.news(device.id, message.topic, message.payload, batch)
+            if message.retained and not news:
+                metrics.IGNORED.labels("retained, and known").inc()
+                return None
+        return self._understood_of(device, decoded, message, route.protocol)
+
+    def _understood_of(self, device: Device, decoded: Decoded, message: Message, protocol: Protocol) -> Read:
+        """The readings of a device that is known, each under its id."""
+        if protocol.interpret is not None:
+            decoded = protocol.interpret(decoded, device)
         if decoded.ignored:
             metrics.IGNORED.labels(decoded.ignored).inc()
         elif self._floods(device.id, message.received_at.timestamp()):
             raise UnusableError(device.id, FLOOD)
+        if message.retained:  # it says how things stand now, whenever it was said
+            decoded = replace(
+                decoded, readings=tuple(replace(r, timed=False, stored=False) for r in decoded.readings), replies=()
+            )
         self._counters[protocol.name].inc()
         ids = tuple(self._identify(device, reading, n, message) for n, reading in enumerate(decoded.readings))
         return Read(message, device, protocol, decoded, ids)

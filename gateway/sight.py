@@ -1,58 +1,12 @@
-"""From what vision saw to what it means here: matching against the gallery, the registry's word on a person."""
+"""From the plate vision saw to what it means here."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from devices.effects import IdentifyFace, ReadPlate
-from devices.events import DenyReason, FaceIdentified, FaceOutcome, PlateOutcome, PlateRead
-from devices.model import Device
-from gateway.directory import Directory
-from gateway.settings import Faces
-from vision.gallery import Gallery
-from vision.types import FaceFound, Identified, Look, PlateFound, PlateUnsure, Unsure, outcome
-
-
-def face_seen(
-    question: IdentifyFace,
-    look: Look,
-    device: Device,
-    now: datetime,
-    *,
-    gallery: Gallery,
-    directory: Directory,
-    settings: Faces,
-) -> FaceIdentified:
-    """The answer to an `IdentifyFace`: only people who consented to be matched at this place are searched."""
-    asked = {"at": now, "evidence": question.evidence, "captured_at": question.captured_at}
-    if not isinstance(look, FaceFound):
-        return FaceIdentified(outcome=FaceOutcome(outcome(look)), **asked)  # type: ignore[arg-type]
-    match = gallery.identify(
-        look.embedding,
-        threshold=settings.threshold,
-        margin=settings.margin,
-        among=directory.may_match(device, now),
-    )
-    scores = {"distance": match.distance, "threshold": match.threshold}
-    if isinstance(match, Identified):
-        allowed, deny = directory.may_pass(match.person, device, now)
-        return FaceIdentified(
-            outcome=FaceOutcome.IDENTIFIED,
-            person=match.person,
-            margin=match.margin,
-            allowed=allowed,
-            deny=deny,
-            **asked,  # type: ignore[arg-type]
-            **scores,  # type: ignore[arg-type]
-        )
-    if isinstance(match, Unsure):
-        return FaceIdentified(outcome=FaceOutcome.UNSURE, margin=match.margin, **asked, **scores)  # type: ignore[arg-type]
-    return FaceIdentified(
-        outcome=FaceOutcome.STRANGER,
-        deny=DenyReason.UNKNOWN_CREDENTIAL,
-        **asked,  # type: ignore[arg-type]
-        **scores,  # type: ignore[arg-type]
-    )
+from devices.effects import ReadPlate
+from devices.events import PlateOutcome, PlateRead
+from vision.types import Look, PlateFound, PlateUnsure, outcome
 
 
 def plate_seen(question: ReadPlate, look: Look, now: datetime) -> PlateRead:

@@ -19,6 +19,8 @@ from gateway.schema import MIGRATIONS
 
 EXPORTED = "influx"
 """The cursor of the telemetry server: the last point it has."""
+THINGSBOARD = "points_thingsboard"
+"""The cursor of ThingsBoard: the last point it has."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gateway.settings import Settings
-from gateway.store import EXPORTED, Store, us
+from gateway.store import EXPORTED, THINGSBOARD, Store, us
 
 if TYPE_CHECKING:
     from gateway.influx import Exporter
@@ -105,6 +105,8 @@ class Telemetry:
             done = self._store.cursor(HOURLY)
             if self._settings.influx.url:
                 done = min(done, self._store.cursor(EXPORTED))
+            if self._settings.thingsboard.url:
+                done = min(done, self._store.cursor(THINGSBOARD))
             return db.execute(
                 "DELETE FROM points WHERE seq IN (SELECT seq FROM points WHERE seq<=? ORDER BY seq LIMIT ?) AND at<?",
                 (done, PRUNE_ROWS, before),

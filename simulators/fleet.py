@@ -6,12 +6,14 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from devices.model import Device
-from simulators import barrier, bay, camera, cover, face_gate
+from simulators import barrier, bay, camera, cover, face_gate, spoken_lamps, spoken_sensors
 from simulators.das import DasDevice
 from simulators.device import NativeDevice, Simulated, Voice, World, unable
+from simulators.generic_lamps import HomeAssistantLamp, HomieLamp, SparkplugLamp, SubGatewayLamp
 from simulators.light import Light
 from simulators.oem_face import OemFaceTerminal
 from simulators.routine import Routine
+from simulators.spoken import Spoken, Words
 from simulators.vf import VfTerminal
 from simulators.vzenith import VzenithCamera
 
@@ -60,6 +62,10 @@ def _bay(device: Device, world: World, clock: timedelta) -> Simulated:
     return NativeDevice(device, world, clock, tell=bay.tell, obey=unable, willed=False, routine=Routine)
 
 
+def _spoken(words: Words) -> Make:
+    return lambda device, world, clock: Spoken(device, world, clock, words)
+
+
 MAKERS: dict[tuple[str, str], Make] = {
     ("face_gate", "native"): _face_gate,
     ("face_gate", "oem_face"): OemFaceTerminal,
@@ -69,8 +75,20 @@ MAKERS: dict[tuple[str, str], Make] = {
     ("barrier", "vzenith"): VzenithCamera,
     ("camera", "native"): _camera,
     ("light", "native"): _light,
+    ("light", "home_assistant"): HomeAssistantLamp,
+    ("light", "homie"): HomieLamp,
+    ("light", "sparkplug"): SparkplugLamp,
+    ("light", "tb_gateway"): SubGatewayLamp,
     ("cover", "native"): _cover,
     ("bay", "native"): _bay,
+    ("light", "chirpstack"): _spoken(spoken_lamps.CHIRPSTACK_NAS),
+    ("light", "zigbee2mqtt"): _spoken(spoken_lamps.ZIGBEE2MQTT),
+    ("light", "tasmota"): _spoken(spoken_lamps.TASMOTA),
+    ("light", "shelly"): _spoken(spoken_lamps.SHELLY),
+    ("sensor", "ttn"): _spoken(spoken_sensors.TTN_LEAK),
+    ("camera", "frigate"): _spoken(spoken_sensors.FRIGATE),
+    ("camera", "onvif"): _spoken(spoken_sensors.ONVIF),
+    ("cover", "nbiot_cover"): _spoken(spoken_sensors.NBIOT_COVER),
 }
 """(kind, protocol) -> what plays it."""
 

@@ -127,9 +127,15 @@ class Link:
             return
         self.refused = ""
         self.connects += 1
-        client.subscribe([(topic, 1) for device in self.devices for topic in device.hears])
+        if heard := [(topic, 1) for device in self.devices for topic in device.hears]:
+            client.subscribe(heard)
+        else:
+            self._greeted()
 
     def _on_subscribe(self, _client: mqtt.Client, _data: Any, _mid: int, _codes: Any, _props: Any) -> None:
+        self._greeted()
+
+    def _greeted(self) -> None:
         self._connected(self.devices)
         self.ready.set()
 

@@ -7,6 +7,7 @@ from itertools import cycle
 
 from simulators.estate import SHOTS, Estate
 from simulators.face_drawing import draw_face
+from simulators.image import alive
 from simulators.plate_drawing import draw_car
 
 
@@ -20,11 +21,19 @@ class Pictures:
     def __init__(self, estate: Estate, photographs: dict[str, list[bytes]] | None = None) -> None:
         self._drawn = {person.id: person.face for person in estate.people.values()}
         self._photographs: dict[str, list[bytes]] = {}
+        self._taken = 0
         if photographs:
             self._photographs = dict(zip(self._drawn, cycle(photographs.values()), strict=False))
 
     def face(self, person: str, shot: int) -> bytes:
-        """A JPEG of this person at a gate; shot 0 is the one they were enrolled with."""
+        """A JPEG of this person before a gate. Like a sensor, it never gives the same picture twice: they stand a
+        little elsewhere, and the noise is another. Shot 0 is a variation of the one they were enrolled with.
+        """
+        self._taken += 1
+        return alive(self.portrait(person, shot), self._taken)
+
+    def portrait(self, person: str, shot: int) -> bytes:
+        """The picture itself; the same every time."""
         if taken := self._photographs.get(person):
             return taken[shot % len(taken)]
         return _face(self._drawn[person], shot)

@@ -36,9 +36,10 @@ def calibrate(
     strangers: float,
     out: Path | None,
     engine: FaceEngineName,
+    yunet: Path | None = None,
 ) -> CalibrationFigures:
     """Measure, fit, and write the `Calibration` to `out`. Raises LabelsError, CalibrationError, OSError."""
-    seen = measure(labels, progress, engine=FaceEngine(engine=engine))
+    seen = measure(labels, progress, engine=FaceEngine(engine=engine, yunet=yunet))
     calibration = calibrated(seen)
     point = operating_point(calibration, far=far, gallery=gallery)
     if out is not None:

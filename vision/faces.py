@@ -18,12 +18,15 @@ from typing import Self
 
 import cv2
 import dlib
+import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from vision.detectors import Detector, DetectorName, choose, make
+from vision.detectors import Detector, make
 from vision.embedding import Embedder, model_file
+from vision.engines import DetectorName, choose
+from vision.fingerprint import fingerprint
 from vision.image import Image, ImageError, bounded, decode
 from vision.quality import ENROL, GATE, FacePolicy, flaw
 from vision.resnet import CHIP_PX
@@ -168,7 +171,8 @@ class FaceEngine:
             return NoFace()
         if len(boxes) > 1 and _area(boxes[0]) < self.policy.dominance * _area(boxes[1]):
             return ManyFaces(count=len(boxes))
-        return self._judged(image, boxes[0], _scaled(boxes[0], scale), len(boxes) - 1)
+        look = self._judged(image, boxes[0], _scaled(boxes[0], scale), len(boxes) - 1)
+        return msgspec.structs.replace(look, fingerprint=fingerprint(pixels)) if isinstance(look, FaceFound) else look
 
     def _judged(self, image: Image, box: Box, original: Box, others: int) -> FaceFound | LowQuality:
         """The face in `box`, which is `original` in the image as sent."""

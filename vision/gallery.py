@@ -13,7 +13,7 @@ to hold the best person and the second-best, more are asked for.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 
 import numpy as np
@@ -45,6 +45,17 @@ BATCH = 4096
 """Templates written at a time, so that a search waits for one batch at most."""
 PATIENCE = 4
 """A search that was overtaken by removals this often holds the writers off for its next scan."""
+
+
+class Limit(Struct, frozen=True):
+    """A threshold: the largest L2 distance that identifies, and where it comes from, for the answer to carry."""
+
+    distance: float
+    why: str = "fixed"
+
+
+Rule = Callable[[int], Limit]
+"""From how many templates were searched to the threshold for so many."""
 
 
 class Nearest(Struct, frozen=True, kw_only=True):
@@ -123,6 +134,11 @@ class Gallery:
         with self._lock:
             return frozenset(self._people)
 
+    def count(self, people: Collection[str]) -> int:
+        """How many templates these people have."""
+        with self._lock:
+            return sum(len(self._people.get(person, ())) for person in people)
+
     def put(self, person: str, template_id: str, vector: bytes | Vector) -> None:
         """Add a template, or replace the one with this id. Raises ValueError (see `as_vector`)."""
         self.load([(person, template_id, vector)])
@@ -186,20 +202,23 @@ class Gallery:
         self,
         vector: bytes | Vector,
         *,
-        threshold: float = THRESHOLD,
+        threshold: float | Rule = THRESHOLD,
         margin: float = MARGIN,
         among: Collection[str] | None = None,
-        why: str = "fixed",
     ) -> Match:
         """Whose face is this? Only `among` is searched when given (the people of one building; ids without templates
-        are ignored). Identified below `threshold` with the second person at least `margin` further and not refused;
-        Unsure when the margin is missing, the face was refused for the person, or the distance is within `GREY_BAND`
-        above the threshold; else Stranger. `why`: where the threshold comes from, for the answer to carry.
+        are ignored). Identified below `threshold` (a rule makes it from the number of templates searched) with the
+        second person at least `margin` further and not refused; Unsure when the margin is missing, the face was
+        refused for the person, or the distance is within `GREY_BAND` above the threshold; else Stranger.
         Raises ValueError (see `as_vector`).
         """
         wanted = as_vector(vector)
         found = self._rank(wanted, among, None)
-        best = found.best
+        limit = Limit(threshold) if isinstance(threshold, int | float) else threshold(found.searched)
+        return self._judged(found, wanted, limit, margin)
+
+    def _judged(self, found: _Ranking, wanted: Vector, limit: Limit, margin: float) -> Match:
+        best, threshold, why = found.best, limit.distance, limit.why
         if best is None:
             return Stranger(threshold=threshold, distance=None, why=why)
         if best.distance >= threshold + GREY_BAND:
@@ -230,6 +249,10 @@ class Gallery:
 
     def _rank(self, wanted: Vector, among: Collection[str] | None, excluding: str | None) -> _Ranking:
         chosen: frozenset[str] | None = None
+        if among is not None:
+            with self._lock:
+                if len(among) >= len(self._people) and self._people.keys() <= frozenset(among):
+                    among = None  # everybody: nothing to choose
         if among is not None:
             with self._lock:
                 chosen = frozenset(among) & self._people.keys()

@@ -9,12 +9,21 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from itertools import count
+from typing import Literal
 
 from vision.types import Job, Look
 
-PLATE_EVERY = 4
-"""Somebody stands at a gate while a car waits behind glass: faces first, but every fourth job is a plate if one waits,
-so that a crowd at the door does not hold the barrier up for good."""
+Lane = Literal["face", "plate", "enrol"]
+LANES: tuple[Lane, ...] = ("face", "plate", "enrol")
+"""Somebody stands at a gate while a car waits behind glass, and who is being enrolled sits in an office: in this order.
+A lane's name is the kind of job in it."""
+PATIENCE: dict[Lane, int] = {"plate": 3, "enrol": 31}
+"""How many jobs of other lanes may go before one that waits, so that a crowd at the door holds up neither the barrier
+nor the office for good: at the worst every fourth job is a plate, and every thirty-second a photograph to enrol."""
+
+
+ENROL_SHARE = 0.25
+"""Of the queue: photographs to enrol may fill so much of it, so that there is always room for who stands at a gate."""
 
 
 class Ticket:
@@ -45,38 +54,38 @@ class Ticket:
 
 
 class Queue:
-    """A bounded queue, faces before plates, no plate passed over more than `PLATE_EVERY - 1` times in a row."""
+    """A bounded queue of three lanes (`LANES`): the first that has a job goes first, none is passed over for ever
+    (`PATIENCE`). Within a lane the order is that of coming.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._changed = threading.Condition()
-        self._faces: deque[Ticket] = deque()
-        self._plates: deque[Ticket] = deque()
-        self._passed_over = 0
+        self._lanes: dict[Lane, deque[Ticket]] = {lane: deque() for lane in LANES}
+        self._passed_over: dict[Lane, int] = dict.fromkeys(LANES, 0)
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._faces) + len(self._plates)
-
-    def _lane(self, ticket: Ticket) -> deque[Ticket]:
-        return self._plates if ticket.job.kind == "plate" else self._faces
+        return sum(len(lane) for lane in self._lanes.values())
 
     def put(self, ticket: Ticket) -> bool:
         """False when the queue is full or closed."""
         with self._changed:
             if self._closed or len(self) >= self._size:
                 return False
-            self._lane(ticket).append(ticket)
+            if ticket.job.kind == "enrol" and len(self._lanes["enrol"]) >= max(1, self._size * ENROL_SHARE):
+                return False
+            self._lanes[ticket.job.kind].append(ticket)
             self._changed.notify()
             return True
 
     def put_back(self, ticket: Ticket) -> bool:
-        """To the front, for its second try; also into a full queue. False when closed."""
+        """To the front of its lane, for its second try; also into a full queue. False when closed."""
         with self._changed:
             if self._closed:
                 return False
             ticket.tried = True
-            self._lane(ticket).appendleft(ticket)
+            self._lanes[ticket.job.kind].appendleft(ticket)
             self._changed.notify()
             return True
 
@@ -87,16 +96,17 @@ class Queue:
             return None if self._closed else self._next()
 
     def _next(self) -> Ticket:
-        if self._plates and (not self._faces or self._passed_over >= PLATE_EVERY - 1):
-            self._passed_over = 0
-            return self._plates.popleft()
-        self._passed_over += 1 if self._plates else 0
-        return self._faces.popleft()
+        waiting = [lane for lane in LANES if self._lanes[lane]]
+        impatient = (lane for lane, most in PATIENCE.items() if lane in waiting and self._passed_over[lane] >= most)
+        chosen = next(impatient, waiting[0])
+        for lane in waiting:
+            self._passed_over[lane] = 0 if lane == chosen else self._passed_over[lane] + 1
+        return self._lanes[chosen].popleft()
 
     def discard(self, ticket: Ticket) -> None:
         """Drop a job that is answered already, so that it takes no room."""
         with self._changed:
-            lane = self._lane(ticket)
+            lane = self._lanes[ticket.job.kind]
             if ticket in lane:
                 lane.remove(ticket)
 
@@ -104,9 +114,9 @@ class Queue:
         """Refuse new jobs, wake everybody who waits, and hand over what was left."""
         with self._changed:
             self._closed = True
-            left = [*self._faces, *self._plates]
-            self._faces.clear()
-            self._plates.clear()
+            left = [ticket for lane in self._lanes.values() for ticket in lane]
+            for lane in self._lanes.values():
+                lane.clear()
             self._changed.notify_all()
             return left
 

@@ -1,6 +1,6 @@
 """Worker processes that look at images, off the consumer's thread and out of the gateway's address space.
 
-    submit -> queue (bounded; faces first) -> one supervising thread per worker -> worker process -> the future
+    submit -> queue (bounded; `vision.jobs.LANES`) -> one supervising thread per worker -> worker process -> future
 
 Every future is answered, with `Unreadable` when there is no look: the queue was full, the deadline came, or the image
 crashed two workers. A worker past its job's deadline is killed and replaced; nothing an image does can cost more than
@@ -67,8 +67,10 @@ def _environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in wanted if name in os.environ}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1")
     home = str(Path(__file__).resolve().parent.parent)
-    # One malloc arena: each further one reserves 64 MB of the address space that the memory limit counts.
-    return kept | threads | {"PYTHONPATH": home, "MALLOC_ARENA_MAX": "1"}
+    # One malloc arena: each further one reserves 64 MB of the address space that the memory limit counts. Buffers above
+    # 4 MB (hostile pictures claim 75) go back to the system; left to itself, malloc learns to keep them, in pieces.
+    memory = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(4 * 1024 * 1024)}
+    return kept | threads | memory | {"PYTHONPATH": home}
 
 
 class _Worker:

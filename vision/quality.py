@@ -15,18 +15,36 @@ from vision.types import FaceFound, LowQuality, ManyFaces, NoFace, Unreadable
 Flaw = Literal["too small", "too dark", "too bright", "too blurred", "turned away"]
 """What `LowQuality.reason` can be."""
 
-ADVICE: dict[Flaw | Literal["no face", "many faces", "others"], str] = {
-    "too small": "the face is too small in the photo; come closer, or crop less",
-    "too dark": "the face is too dark; turn towards a window or a lamp",
-    "too bright": "the face is too bright; step out of the glare, and switch the flash off",
-    "too blurred": "the photo is blurred; hold still, and clean the lens",
-    "turned away": "the face is turned away; look straight into the camera",
-    "no face": "no face was found; look straight into the camera, without mask or sunglasses",
-    "many faces": "more than one face; take a photo alone",
-    "others": "other people are in the photo; take one alone",
+
+class Advice(Struct, frozen=True):
+    """What a resident is told, in English and in Chinese."""
+
+    en: str
+    zh: str
+
+
+ADVICE: dict[Flaw | Literal["no face", "many faces", "others"], Advice] = {
+    "too small": Advice(
+        "the face is too small in the photo; come closer, or crop less", "照片中人脸太小；请靠近些拍，或少裁剪一些"
+    ),
+    "too dark": Advice("the face is too dark; turn towards a window or a lamp", "人脸太暗；请面向窗户或灯光"),
+    "too bright": Advice(
+        "the face is too bright; step out of the glare, and switch the flash off", "人脸过亮；请避开强光并关闭闪光灯"
+    ),
+    "too blurred": Advice("the photo is blurred; hold still, and clean the lens", "照片模糊；请拿稳手机并擦净镜头"),
+    "turned away": Advice("the face is turned away; look straight into the camera", "脸没有正对镜头；请正视镜头"),
+    "no face": Advice(
+        "no face was found; look straight into the camera, without mask or sunglasses",
+        "没有找到人脸；请正视镜头，摘下口罩和墨镜",
+    ),
+    "many faces": Advice("more than one face; take a photo alone", "照片中不止一张脸；请单独拍一张"),
+    "others": Advice("other people are in the photo; take one alone", "照片中还有别人；请单独拍一张"),
 }
 """Reason to what a resident is told."""
-LOOKS_LIKE_ANOTHER = "looks like someone who is enrolled already; ask the property office to check"
+LOOKS_LIKE_ANOTHER = Advice(
+    "looks like someone who is enrolled already; ask the property office to check",
+    "与已登记的某位住户很像；请物业核对身份",
+)
 """For when `vision.gallery.Gallery.nearest` finds somebody else within the threshold."""
 
 
@@ -68,16 +86,18 @@ def flaw(policy: FacePolicy, *, size_px: int, sharpness: float, brightness: floa
     return next((word for failed, word in checks if failed), None)
 
 
-def advice(look: FaceFound | NoFace | ManyFaces | LowQuality | Unreadable) -> str:
-    """What to tell the resident whose photograph gave this look; "" when it can be enrolled."""
+def advice(look: FaceFound | NoFace | ManyFaces | LowQuality | Unreadable) -> Advice | None:
+    """What to tell the resident whose photograph gave this look; None when it can be enrolled."""
     match look:
         case FaceFound(others=others):
-            return ADVICE["others"] if others else ""
+            return ADVICE["others"] if others else None
         case NoFace():
             return ADVICE["no face"]
         case ManyFaces():
             return ADVICE["many faces"]
         case LowQuality(reason=reason):
-            return next((told for word, told in ADVICE.items() if word == reason), reason)
+            return next((told for word, told in ADVICE.items() if word == reason), Advice(reason, reason))
         case Unreadable(reason=reason):
-            return f"the photo could not be looked at ({reason}); try again"
+            return Advice(
+                f"the photo could not be looked at ({reason}); try again", f"照片无法识别（{reason}）；请重试"
+            )

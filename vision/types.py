@@ -53,6 +53,7 @@ class FaceFound(_Look, frozen=True, kw_only=True, tag="one_face"):
     """One face counts. `size_px`: its shorter side. `sharpness`: variance of the Laplacian of the grey face scaled to
     112 px (a focused face gives hundreds). `brightness`: its mean grey, 0..255. `turn`: how far the nose is off the
     middle between the eyes, in eye distances (0 looks straight ahead). `others`: smaller faces left aside.
+    `fingerprint`: of the whole picture (`vision.fingerprint`), b"" where none was taken.
     """
 
     embedding: Embedding
@@ -62,6 +63,7 @@ class FaceFound(_Look, frozen=True, kw_only=True, tag="one_face"):
     brightness: float
     turn: float = 0.0
     others: int = 0
+    fingerprint: bytes = b""
 
 
 class NoFace(_Look, frozen=True, kw_only=True, tag="no_face"):

@@ -10,7 +10,10 @@ from devices.kinds.camera import CAMERA
 from devices.kinds.cover import COVER
 from devices.kinds.face_gate import FACE_GATE
 from devices.kinds.light import LIGHT
+from devices.kinds.sensor import SENSOR
 from devices.model import DeviceKind
 
-KINDS: dict[str, DeviceKind[Any]] = {kind.name: kind for kind in (FACE_GATE, BARRIER, CAMERA, LIGHT, COVER, BAY)}
+KINDS: dict[str, DeviceKind[Any]] = {
+    kind.name: kind for kind in (FACE_GATE, BARRIER, CAMERA, LIGHT, COVER, BAY, SENSOR)
+}
 """Our kinds by name."""

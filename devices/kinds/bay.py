@@ -10,9 +10,19 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
-from devices.effects import CheckPlate, ClearAlert, Effect, RaiseAlert
-from devices.events import BatteryMeasured, BayChanged, Event, Listing, PlateChecked, TamperDetected, Ticked
-from devices.kinds.common import BATTERY_PARAMS, Params, Raised, battery, limit, switched, tampered
+from devices.effects import CheckPlate, ClearAlert, Effect, RaiseAlert, RecordPoint
+from devices.events import (
+    BatteryMeasured,
+    BayChanged,
+    Event,
+    HazardDetected,
+    Listing,
+    PlateChecked,
+    SensorMeasured,
+    TamperDetected,
+    Ticked,
+)
+from devices.kinds.common import BATTERY_PARAMS, Params, Raised, battery, hazard, limit, switched, tampered
 from devices.model import Device, DeviceKind, Step
 
 PARAMS: Params = {
@@ -49,6 +59,10 @@ def decide(bay: Bay, event: Event, device: Device) -> Step[Bay]:  # noqa: PLR091
             return replace(bay, raised=raised), effects
         case TamperDetected():
             return bay, tampered(event)
+        case HazardDetected():
+            return bay, hazard(event)
+        case SensorMeasured(metric=metric, value=value, at=at):
+            return bay, [RecordPoint(metric=metric, value=value, at=at)]
         case Ticked(at=at) if (due := deadline(bay, device)) and at >= due:
             raised, effects = switched(bay.raised, OVERSTAY, due, holds=True)
             return replace(bay, raised=raised), effects

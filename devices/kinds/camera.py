@@ -10,9 +10,17 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from devices.effects import ClearAlert, Effect, RaiseAlert
-from devices.events import CameraHealthChanged, Event, ObjectDetected, TamperDetected, Ticked
-from devices.kinds.common import Params, Raised, either, seconds, tampered
+from devices.effects import ClearAlert, Effect, RaiseAlert, RecordPoint
+from devices.events import (
+    CameraHealthChanged,
+    Event,
+    HazardDetected,
+    ObjectDetected,
+    SensorMeasured,
+    TamperDetected,
+    Ticked,
+)
+from devices.kinds.common import Params, Raised, either, hazard, seconds, tampered
 from devices.model import Device, DeviceKind, Step
 
 PARAMS: Params = {
@@ -41,7 +49,7 @@ class Camera(Struct, frozen=True, kw_only=True):
     raised: Raised = ()
 
 
-def decide(camera: Camera, event: Event, device: Device) -> Step[Camera]:
+def decide(camera: Camera, event: Event, device: Device) -> Step[Camera]:  # noqa: PLR0911 - one table
     """See the table at the top; `deadline` says when it wants `Ticked`."""
     match event:
         case ObjectDetected(zone=zone) if zone and seconds(device, PARAMS, "dwell_s"):
@@ -50,6 +58,10 @@ def decide(camera: Camera, event: Event, device: Device) -> Step[Camera]:
             return camera, [either(f"camera_{fault}", at, active=active, evidence=evidence)]
         case TamperDetected():
             return camera, tampered(event)
+        case HazardDetected():
+            return camera, hazard(event)
+        case SensorMeasured(metric=metric, value=value, at=at):
+            return camera, [RecordPoint(metric=metric, value=value, at=at)]
         case Ticked(at=at):
             return _tick(camera, at, device)
     return camera, []

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from devices.effects import ClearAlert, Effect, RaiseAlert, RecordPoint
-from devices.events import BatteryMeasured, TamperDetected
+from devices.events import BatteryMeasured, Event, Hazard, HazardDetected, LampMeasured, TamperDetected
 from devices.model import Device
 
 Params = Mapping[str, tuple[float, str]]
@@ -64,3 +64,29 @@ def tampered(event: TamperDetected) -> list[Effect]:
 def either(code: str, at: datetime, *, active: bool, evidence: str = "") -> Effect:
     """What the device itself says of a fault: it began, or it is over."""
     return RaiseAlert(code=code, at=at, evidence=evidence) if active else ClearAlert(code=code, at=at)
+
+
+HAZARDS = {
+    Hazard.SMOKE: "smoke",
+    Hazard.GAS: "gas",
+    Hazard.WATER_LEAK: "water_leak",
+    Hazard.HEAT: "heat",
+    Hazard.INTRUSION: "intrusion",
+    Hazard.VIBRATION: "vibration",
+    Hazard.SOS: "sos",
+}
+"""The alert each hazard raises."""
+
+
+def hazard(event: HazardDetected) -> list[Effect]:
+    """A sensor warns, or says that it is over. A test button raises nothing: the journal shows that it was pressed."""
+    if event.test:
+        return []
+    return [either(HAZARDS[event.hazard], event.at, active=event.active, evidence=event.evidence)]
+
+
+def figures(event: LampMeasured) -> list[Effect]:
+    """What was measured, as points."""
+    names = (name for name in event.__struct_fields__ if name not in Event.__struct_fields__)
+    values = ((name, getattr(event, name)) for name in names)
+    return [RecordPoint(metric=name, value=v, at=event.at) for name, v in values if v is not None]

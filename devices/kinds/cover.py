@@ -11,8 +11,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from devices.effects import Effect, RecordPoint
-from devices.events import BatteryMeasured, CoverMoved, Event, TamperDetected, WaterMeasured
-from devices.kinds.common import BATTERY_PARAMS, Params, Raised, battery, either, limit, switched, tampered
+from devices.events import (
+    BatteryMeasured,
+    CoverMoved,
+    Event,
+    HazardDetected,
+    SensorMeasured,
+    TamperDetected,
+    WaterMeasured,
+)
+from devices.kinds.common import BATTERY_PARAMS, Params, Raised, battery, either, hazard, limit, switched, tampered
 from devices.model import Device, DeviceKind, Step
 
 PARAMS: Params = {
@@ -30,7 +38,7 @@ class Cover(Struct, frozen=True, kw_only=True):
     raised: Raised = ()
 
 
-def decide(cover: Cover, event: Event, device: Device) -> Step[Cover]:
+def decide(cover: Cover, event: Event, device: Device) -> Step[Cover]:  # noqa: PLR0911 - one table
     """An open or tilted cover, high water, a low battery, an opened housing."""
     match event:
         case CoverMoved():
@@ -47,6 +55,10 @@ def decide(cover: Cover, event: Event, device: Device) -> Step[Cover]:
             return replace(cover, raised=raised), effects
         case TamperDetected():
             return cover, tampered(event)
+        case HazardDetected():
+            return cover, hazard(event)
+        case SensorMeasured(metric=metric, value=value, at=at):
+            return cover, [RecordPoint(metric=metric, value=value, at=at)]
     return cover, []
 
 

@@ -2,13 +2,15 @@
 
 closed --opens--> open --held_open_s--> held open (alert) --closes--> closed (alert cleared)
 
-Nothing opens on a doubtful face, on a face the terminal calls not live, or on anything older than `open_within_s`:
-who has waited that long is no longer at the door. `AccessGranted` is a record, ours or the device's; it never opens.
+Nothing opens on a doubtful face, on one the terminal calls not live, on a photograph shown again, or on anything older
+than `open_within_s`: who has waited that long is no longer at the door. `AccessGranted` is a record, ours or the
+device's; it never opens.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -53,13 +55,15 @@ PARAMS: Params = {
     "held_open_s": (30, "open longer than this is held open, s; 0: never"),
     "grant_window_s": (10, "how long after a grant an opening counts as granted, s"),
     "forced_detection": (0, "1: opening without a grant is forced; 0: the door has an exit button or handle"),
+    "attack_clear_s": (300, "how long after a face that was not live the alert is over, s"),
     "blocked_clear_s": (300, "how long after a blocked person was last seen the alert is over, s"),
 }
 
 
 class FaceGate(Struct, frozen=True, kw_only=True):
     """`opened_at`: since when the door is open, None while closed; `known`: the contact was heard, so closed is closed.
-    `held`: this opening has its alert. `opened_for`: the last answer we opened on. `blocked_at`: see `blocked_clear_s`.
+    `held`: this opening has its alert. `opened_for`: the last answer we opened on. `blocked_at`, `attacked_at`: when a
+    blocked person, or a face that was not live, was last seen; see `blocked_clear_s`, `attack_clear_s`.
     """
 
     known: bool = False
@@ -70,11 +74,14 @@ class FaceGate(Struct, frozen=True, kw_only=True):
     taken_at: datetime | None = None
     opened_for: str = ""
     blocked_at: datetime | None = None
+    attacked_at: datetime | None = None
 
 
 def decide(gate: FaceGate, event: Event, device: Device) -> Step[FaceGate]:  # noqa: C901, PLR0911 - one table
     """See the table at the top; `deadline` says when it wants `Ticked`."""
     match event:
+        case FaceCaptured(live=False) | FaceIdentified(outcome=FaceOutcome.REPLAYED):
+            return _attacked(gate, event)
         case FaceCaptured() | FaceIdentified():
             return _face(gate, event, device)
         case CredentialPresented(method=method, value=value, at=at, reply_to=reply_to):
@@ -105,8 +112,6 @@ def decide(gate: FaceGate, event: Event, device: Device) -> Step[FaceGate]:  # n
 def _face(gate: FaceGate, event: FaceCaptured | FaceIdentified, device: Device) -> Step[FaceGate]:
     at = event.at
     match event:
-        case FaceCaptured(live=False):
-            return gate, [RecordPoint(metric="faces_not_live", value=1, at=at)]
         case FaceCaptured(evidence=evidence):
             until = at + seconds(device, PARAMS, "face_answer_s")
             return gate, [IdentifyFace(evidence=evidence, captured_at=at, not_after=until)] if evidence else []
@@ -130,12 +135,26 @@ def _face(gate: FaceGate, event: FaceCaptured | FaceIdentified, device: Device) 
     return gate, [RecordPoint(metric="faces_undecided", value=1, at=at)]
 
 
+def _attacked(gate: FaceGate, event: FaceCaptured | FaceIdentified) -> Step[FaceGate]:
+    """What was shown is no living face: the terminal says so, or the picture has been here before."""
+    at, person = event.at, ""
+    detail: dict[str, Any] = {"found_by": "terminal"}
+    if isinstance(event, FaceIdentified):
+        person, detail = event.person, {"repeats": event.replay.value}
+        if event.distance is not None:
+            detail |= {"distance": event.distance, "threshold": event.threshold}
+    return replace(gate, attacked_at=at), [
+        RecordPoint(metric="faces_not_live", value=1, at=at),
+        RaiseAlert(code="presentation_attack", at=at, subject=person, evidence=event.evidence, detail=detail),
+    ]
+
+
 def _refuse(checked: CredentialChecked, device: Device) -> list[Effect]:
     at = checked.at
     denied = AccessDenied(at=at, method=checked.method, reason=checked.reason, person=checked.person)
-    if not checked.reply_to:
-        return [Report(event=denied)]
     until = checked.presented_at + seconds(device, PARAMS, "open_within_s")
+    if not checked.reply_to or at > until:
+        return [Report(event=denied)]
     return [AnswerCredential(not_after=until, reply_to=checked.reply_to, allowed=False), Report(event=denied)]
 
 
@@ -193,6 +212,10 @@ def _blocked_over(gate: FaceGate, device: Device) -> datetime | None:
     return gate.blocked_at + seconds(device, PARAMS, "blocked_clear_s") if gate.blocked_at is not None else None
 
 
+def _attack_over(gate: FaceGate, device: Device) -> datetime | None:
+    return gate.attacked_at + seconds(device, PARAMS, "attack_clear_s") if gate.attacked_at is not None else None
+
+
 def _tick(gate: FaceGate, at: datetime, device: Device) -> Step[FaceGate]:
     effects: list[Effect] = []
     if (due := _held_at(gate, device)) and at >= due:
@@ -201,12 +224,15 @@ def _tick(gate: FaceGate, at: datetime, device: Device) -> Step[FaceGate]:
     if (due := _blocked_over(gate, device)) and at >= due:
         gate = replace(gate, blocked_at=None)
         effects.append(ClearAlert(code="blocked_person", at=due))
+    if (due := _attack_over(gate, device)) and at >= due:
+        gate = replace(gate, attacked_at=None)
+        effects.append(ClearAlert(code="presentation_attack", at=due))
     return gate, effects
 
 
 def deadline(gate: FaceGate, device: Device) -> datetime | None:
-    """When the door counts as held open, or a blocked person as gone."""
-    return earliest(_held_at(gate, device), _blocked_over(gate, device))
+    """When the door counts as held open, or a blocked person or an attack as over."""
+    return earliest(_held_at(gate, device), _blocked_over(gate, device), _attack_over(gate, device))
 
 
 FACE_GATE = DeviceKind(name="face_gate", initial=FaceGate(), decide=decide, deadline=deadline, params=PARAMS)

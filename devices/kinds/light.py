@@ -12,8 +12,31 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from devices.effects import ClearAlert, Effect, RaiseAlert, RecordPoint
-from devices.events import Event, LampFault, LampFaulted, LampMeasured, TamperDetected, Ticked
-from devices.kinds.common import Params, Raised, earliest, either, limit, seconds, switched, tampered
+from devices.events import (
+    BatteryMeasured,
+    Event,
+    HazardDetected,
+    LampFault,
+    LampFaulted,
+    LampMeasured,
+    SensorMeasured,
+    TamperDetected,
+    Ticked,
+)
+from devices.kinds.common import (
+    BATTERY_PARAMS,
+    Params,
+    Raised,
+    battery,
+    earliest,
+    either,
+    figures,
+    hazard,
+    limit,
+    seconds,
+    switched,
+    tampered,
+)
 from devices.kinds.sun import daylight, solar_day
 from devices.model import Device, DeviceKind, Step
 
@@ -27,6 +50,7 @@ PARAMS: Params = {
     "flicker_window_s": (60, "see flicker_changes, s"),
     "lat": (31.23, "latitude, degrees north"),
     "lon": (121.47, "longitude, degrees east"),
+    **BATTERY_PARAMS,
 }
 CODES = {
     LampFault.LAMP_FAILURE: "lamp_out",
@@ -51,7 +75,7 @@ class Light(Struct, frozen=True, kw_only=True):
     raised: Raised = ()
 
 
-def decide(light: Light, event: Event, device: Device) -> Step[Light]:
+def decide(light: Light, event: Event, device: Device) -> Step[Light]:  # noqa: PLR0911 - one table
     """See the text at the top; `deadline` says when it wants `Ticked`."""
     match event:
         case LampMeasured():
@@ -66,6 +90,13 @@ def decide(light: Light, event: Event, device: Device) -> Step[Light]:
             return replace(light, raised=(*others, code) if seen else others), [either(code, at, active=active)]
         case TamperDetected():
             return light, tampered(event)
+        case HazardDetected():
+            return light, hazard(event)
+        case SensorMeasured(metric=metric, value=value, at=at):
+            return light, [RecordPoint(metric=metric, value=value, at=at)]
+        case BatteryMeasured():
+            raised, effects = battery(light.raised, event, device)
+            return replace(light, raised=raised), effects
         case Ticked(at=at):
             light, effects = _time_of_day(light, at, device)
             light, more = _steady(light, at, device)
@@ -75,9 +106,7 @@ def decide(light: Light, event: Event, device: Device) -> Step[Light]:
 
 def _measured(light: Light, event: LampMeasured, device: Device) -> Step[Light]:
     at, level, power, volts = event.at, event.level_pct, event.active_power_w, event.supply_voltage_v
-    figures = (name for name in event.__struct_fields__ if name not in Event.__struct_fields__)
-    values = ((name, getattr(event, name)) for name in figures)
-    effects: list[Effect] = [RecordPoint(metric=name, value=v, at=at) for name, v in values if v is not None]
+    effects = figures(event)
     fail_below = limit(device, PARAMS, "fail_below_w")
     if volts is not None:
         lost = volts < limit(device, PARAMS, "supply_low_v")

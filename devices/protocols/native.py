@@ -37,6 +37,7 @@ from devices.events import (
     INTERNAL,
     CommandAnswered,
     CommandResult,
+    CredentialPresented,
     DeviceStatusChanged,
     Event,
     FaceCaptured,
@@ -224,6 +225,8 @@ def _event(address: str, payload: bytes, received_at: datetime) -> Decoded:
     at = utc(event.at)
     if at is not event.at:
         event = replace(event, at=at)
+    if type(event) is CredentialPresented and event.reply_to:
+        event = replace(event, reply_to="")  # our own protocol opens by a command: nobody waits for an answer
     images: tuple[bytes, ...] = ()
     if type(event) in _PICTURED:
         event, images = _pictured(event, message.image)

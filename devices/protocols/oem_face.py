@@ -99,6 +99,8 @@ def _split(topic: str) -> tuple[str, str, str]:
             return "/".join((*prefix, "face")), "", leaf
         case [*prefix, "face", owner, leaf] if prefix and leaf in _OWN:
             return "/".join((*prefix, "face")), address_of(owner), leaf
+        case [*prefix, "face", owner, "rec", _] if prefix:  # firmware that keeps books of attendance
+            return "/".join((*prefix, "face")), address_of(owner), "Rec"
     raise DecodeError("not a topic of this protocol")
 
 
@@ -288,9 +290,9 @@ PROTOCOL = Protocol(
     encode=encode,
     commands=frozenset({OpenPassage, Speak, SyncPersons}),
     heartbeat_s=60.0,
+    receive=receive,
     topics_of=topics_of,
     orders_of=orders_of,
     lists=persons.LIMITS,
-    receive=receive,
 )
 """Terminals that say `facesluiceId`. KeepAliveInterval is 60 s by default."""

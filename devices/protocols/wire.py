@@ -243,6 +243,15 @@ _PERSONAL = re.compile(
 )
 
 
+def milliseconds_time(value: Scalar) -> datetime | None:
+    """Milliseconds since 1970 in UTC, to the millisecond; None where there are none.
+
+    :raises DecodeError: no device of ours can mean that year.
+    """
+    told = integer(value)
+    return epoch_time(told // 1000, told % 1000 * 1000) if told is not None and told > 0 else None
+
+
 def leftover(raw: bytes | Raw, known: frozenset[str]) -> dict[str, str | int | float | bool]:
     """The scalar fields of an object that are not `known`, for `Event.vendor`: no text of any length, and nothing whose
     name sounds like a person, a secret, a picture or an address.

@@ -3,6 +3,9 @@
 The commands are from a deployed client; what the terminal answers is not published. So an answer is taken by the names
 its family uses: the command's `cmd_id` with a code of 0 or 200 (or nothing) is done, anything else has failed. What
 terminals say on topics they share (face.response, online.response) is kept as a notice: it names who speaks by itself.
+
+Persons are not sent: the terminal wants an address to fetch the photo from, and no way to remove somebody is known, so
+that a withdrawn consent could not be honoured.
 """
 
 from __future__ import annotations
@@ -13,17 +16,15 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from devices.effects import Command, OpenPassage, PersonEntry, Reboot, SyncPersons
+from devices.effects import Command, OpenPassage, Reboot
 from devices.errors import DecodeError, UnsupportedCommandError
 from devices.events import CommandAnswered, CommandResult, DeviceStatusChanged, VendorNotice
-from devices.model import Decoded, Device, ListLimits, Outgoing, Protocol
+from devices.model import Decoded, Device, Outgoing, Protocol
 from devices.protocols.wire import Scalar, address_of, label, name, only, parse, text
 
 _SHARED = ("face.response", "online.response")
 _OK = frozenset({"", "0", "200"})
 _VERSION = "0.2"
-_END_MS = 4_102_444_800_000
-"""2100: for a person without an end."""
 
 
 class _Answer(Struct, frozen=True):
@@ -78,40 +79,16 @@ def encode(command: Command, command_id: str, device: Device, now: datetime) -> 
 
     :raises UnsupportedCommandError: the terminal has no message for this.
     """
+    del now
     match command:
         case OpenPassage():
             said: dict[str, Any] = {"cmd": "gpio control", "ctrl_type": "on"}
         case Reboot():
             said = {"cmd": "reboot_cam"}
-        case SyncPersons(put=[person], remove=[]):
-            said = {"cmd": "create_face", **_person(person, device, now)}
-        case SyncPersons():
-            raise UnsupportedCommandError("yld takes one person with an address of its photo and removes none")
         case _:
             raise UnsupportedCommandError(f"yld has no message for {type(command).__name__}")
     envelope = {"client_id": device.options.get("client_id", "linli"), "cmd_id": command_id, "version": _VERSION}
     return Outgoing(topic=f"face.{device.address}.request", payload=msgspec.json.encode(envelope | said))
-
-
-def _person(person: PersonEntry, device: Device, now: datetime) -> dict[str, Any]:
-    """The terminal fetches the photo itself: option `photos` is where the site serves them, by person. No identity
-    number is sent; the terminal asks for one and takes an empty one.
-    """
-    if not (photos := device.options.get("photos", "")):
-        raise UnsupportedCommandError("yld fetches photos: option photos says where from")
-    begins = person.valid_from or now
-    return {
-        "per_id": person.id,
-        "face_id": person.id,
-        "per_name": person.name or person.id,
-        "idcardNum": "",
-        "img_url": f"{photos.rstrip('/')}/{person.id}.jpg",
-        "idcardper": "",
-        "s_time": int(begins.timestamp() * 1000),
-        "e_time": int(person.valid_to.timestamp() * 1000) if person.valid_to else _END_MS,
-        "per_type": 0,
-        "usr_type": 0,
-    }
 
 
 def topics_of(device: Device) -> tuple[str, ...]:
@@ -129,10 +106,9 @@ PROTOCOL = Protocol(
     topics=_SHARED,
     decode=decode,
     encode=encode,
-    commands=frozenset({OpenPassage, Reboot, SyncPersons}),
+    commands=frozenset({OpenPassage, Reboot}),
     heartbeat_s=0.0,
     topics_of=topics_of,
     orders_of=orders_of,
-    lists=ListLimits(put=1, remove=0, photo_bytes=0),
 )
 """No heartbeat is known, so silence says nothing."""

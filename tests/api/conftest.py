@@ -36,6 +36,7 @@ from gateway.courier import Courier
 from gateway.directory import Directory
 from gateway.discovery import Discovered, Discovery
 from gateway.evidence import Evidence
+from gateway.face_report import FaceReport, report
 from gateway.health import Health
 from gateway.inbox import PostAnswer, Posted
 from gateway.intake import Intake
@@ -45,6 +46,7 @@ from gateway.reader import Reader
 from gateway.runtime import restored_hub
 from gateway.settings import Settings
 from gateway.store import Store
+from gateway.thresholds import Thresholds
 from gateway.vault import Vault
 from vision.gallery import Gallery
 from vision.types import Look
@@ -69,7 +71,7 @@ class Eyes:
         self.looks: dict[bytes, Look] = {}
 
     def submit(self, kind: str, image: bytes, *, deadline_s: float) -> Future[Look]:
-        assert kind == "enrol"
+        assert kind in ("enrol", "face")
         future: Future[Look] = Future()
         future.set_result(self.looks[image])
         return future
@@ -86,6 +88,8 @@ class Estate:
         self.directory = Directory(self.store, self.vault, self.gallery, zone="Asia/Shanghai", community="c-1")
         self.directory.load()
         self.evidence = Evidence(folder / "evidence", self.vault)
+        self.thresholds = Thresholds(self.store, self.settings.faces)
+        self.thresholds.load()
         self.pool: Eyes | None = None
         self.listeners: list[Callable[[], None]] = []
         self.problems: list[str] = []
@@ -143,6 +147,10 @@ class Estate:
                 return known or self.hub.request(action, uuid.uuid4().hex, now, Changes(), turn)
             case _:
                 return self.alerts.transition(action, now, batch=Changes(), turn=turn)
+
+    def face_report(self) -> FaceReport:
+        far, now = self.settings.faces.far, datetime.now(UTC)
+        return report(self.store, self.directory, self.gallery, self.thresholds, far=far, now=now)
 
     def post(self, post: Posted) -> Future[PostAnswer]:
         if self.busy:

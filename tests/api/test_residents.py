@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from devices.events import DenyReason, Method
+from devices.events import DenyReason, Method, evidence_key
 from devices.model import Device
 from tests.api.conftest import GATE, Estate, Eyes, in_hours
-from vision.types import Box, FaceFound, Identified, ManyFaces, NoFace
+from vision.types import Box, FaceFound, Identified, ManyFaces, NoFace, Unsure
 
 BOX = Box(0, 0, 200, 200)
 
@@ -174,3 +175,97 @@ def test_an_alert_names_the_resident_it_is_about_to_who_may_know(call, estate: E
     }
     call("DELETE", f"/v1/residents/{person}", estate.token())
     assert call("GET", f"/v1/alerts/{alert}", estate.token()).json()["identified"] is None
+
+
+def near(seed: int, distance: float) -> FaceFound:
+    """Another picture of the person of `face(seed)`, or of somebody like them: so far away, L2."""
+    vector = np.frombuffer(face(seed).embedding, "<f4").copy()
+    step = np.random.default_rng(seed + 1000).normal(size=128).astype("<f4")
+    vector += distance * step / np.linalg.norm(step)
+    return replace(face(seed), embedding=vector.tobytes())
+
+
+def test_a_photo_that_looks_like_another_resident_is_refused_until_the_office_has_checked(
+    call, estate: Estate, eyes: Eyes
+):
+    eyes.looks[photo("twin")] = near(1, 0.3)
+    writer = estate.token("people:write")
+    assert call("POST", "/v1/residents", writer, data=form(), files=files("good")).status_code == 201
+    answer = call("POST", "/v1/residents", writer, data=form(cards=""), files=files("twin"))
+    assert answer.status_code == 422
+    (refused,) = answer.json()["refused"]
+    assert "enrolled already" in refused["reason"]
+    assert "已登记" in refused["reason_zh"]
+    twin = call("POST", "/v1/residents", writer, data=form(cards="", checked="true"), files=files("twin"))
+    assert (twin.status_code, twin.json()["templates"]) == (201, 1)
+
+
+def test_photos_are_added_to_a_resident_when_they_show_the_same_person(call, estate: Estate, eyes: Eyes):
+    eyes.looks[photo("older")] = near(1, 0.5)
+    admin = estate.token()
+    person = call("POST", "/v1/residents", admin, data=form(), files=files("good")).json()["id"]
+    added = call("POST", f"/v1/residents/{person}/photos", admin, files=files("older", "else"))
+    assert (added.status_code, added.json()["templates"]) == (201, 2)
+    assert [r["photo"] for r in added.json()["refused"]] == [1]
+    assert estate.gallery.identify(near(1, 0.5).embedding).distance == pytest.approx(0, abs=1e-5)
+    assert call("POST", f"/v1/residents/{person}/photos", admin, files=files("else")).status_code == 422
+    assert call("POST", "/v1/residents/nobody/photos", admin, files=files("good")).status_code == 404
+    for n in range(8):
+        eyes.looks[photo(f"more-{n}")] = near(1, 0.01 * n)
+    more = [f"more-{n}" for n in range(8)]
+    call("POST", f"/v1/residents/{person}/photos", admin, files=files(*more[:5]))
+    full = call("POST", f"/v1/residents/{person}/photos", admin, files=files(*more[3:8]))
+    assert (full.status_code, "at most 10" in full.json()["detail"]) == (422, True)
+    again = Estate(estate.store.path.parent)
+    assert len(again.gallery) == 7
+    again.store.close()
+
+
+def taken_for(estate: Estate, person: str, image: bytes) -> str:
+    """A capture on which this person was identified; its key."""
+    key = evidence_key(image)
+    estate.evidence.write(key, image)
+    with estate.store.write() as db:
+        db.execute("INSERT INTO captures VALUES(?, 'gate-3', 0, 1, 'image/jpeg', 9)", (key,))
+        body = f'{{"type":"access_granted","person":"{person}","evidence":"{key}"}}'
+        db.execute(
+            "INSERT INTO events VALUES(NULL, ?, 'gate-3', 'access_granted', 0, 0, 0, ?)",
+            (key[:16].encode(), body.encode()),
+        )
+    return key
+
+
+def test_not_this_person_holds_from_the_next_frame_on_and_over_a_restart_and_ends_with_the_person(
+    call, estate: Estate, eyes: Eyes
+):
+    admin, desk = estate.token(), estate.token(role="desk")
+    person = call("POST", "/v1/residents", admin, data=form(), files=files("good")).json()["id"]
+    eyes.looks[photo("cousin")] = near(1, 0.3)
+    key = taken_for(estate, person, photo("cousin"))
+    assert isinstance(estate.gallery.identify(near(1, 0.31).embedding), Identified)
+    for _ in range(2):
+        done = call("POST", f"/v1/people/{person}/not-this-person", desk, json={"evidence": key})
+        assert (done.status_code, done.json()) == (200, {"person": person, "evidence": key})
+    again = Estate(estate.store.path.parent)
+    for gallery in (estate.gallery, again.gallery):
+        assert isinstance(gallery.identify(near(1, 0.31).embedding), Unsure)
+        assert isinstance(gallery.identify(near(1, 0.05).embedding), Identified), "still their own door"
+    again.store.close()
+    (row,) = estate.store.reader.execute("SELECT * FROM not_them").fetchall()
+    assert near(1, 0.3).embedding not in row["vector"]
+    call("DELETE", f"/v1/residents/{person}", admin)
+    assert estate.store.reader.execute("SELECT count(*) AS n FROM not_them").fetchone()["n"] == 0
+
+
+def test_only_a_picture_on_which_they_were_identified_says_who_it_is_not(call, estate: Estate, eyes: Eyes):
+    admin, desk = estate.token(), estate.token(role="desk")
+    person = call("POST", "/v1/residents", admin, data=form(), files=files("good")).json()["id"]
+    other = call("POST", "/v1/residents", admin, data=form(cards="77"), files=files("else")).json()["id"]
+    key = taken_for(estate, other, photo("wall"))
+    path = f"/v1/people/{person}/not-this-person"
+    assert call("POST", path, desk, json={"evidence": key}).status_code == 404
+    assert call("POST", path, desk, json={"evidence": "ab" * 32}).status_code == 404
+    assert call("POST", path, desk, json={"evidence": "../x"}).status_code == 422
+    assert call("POST", path, estate.token("people:read"), json={"evidence": key}).status_code == 403
+    blank = call("POST", f"/v1/people/{other}/not-this-person", desk, json={"evidence": key})
+    assert (blank.status_code, "no_face" in blank.json()["detail"]) == (409, True)

@@ -216,18 +216,6 @@ def test_a_yld_terminal_is_told_in_its_own_words(file: str, kind: type[Command])
     assert encoded("yld", told(kind), "{sn}", theirs["cmd_id"], options=options) == (topic, theirs)
 
 
-def test_a_person_is_put_onto_a_yld_terminal_without_an_identity_number() -> None:
-    topic, theirs = archived(YLD, "01-create_face")
-    begins, ends = (datetime.fromtimestamp(theirs[key] / 1000, UTC) for key in ("s_time", "e_time"))
-    person = PersonEntry(id=theirs["per_id"], name=theirs["per_name"], valid_from=begins, valid_to=ends)
-    options = {"client_id": theirs["client_id"], "photos": "http://photos.example"}
-    said_on, ours = encoded("yld", told(SyncPersons, put=(person,)), "{sn}", theirs["cmd_id"], options=options)
-    assert (said_on, ours.keys()) == (topic, theirs.keys())
-    assert (ours["idcardNum"], ours["idcardper"]) == ("", "")
-    same = ours.keys() - {"idcardNum", "idcardper", "img_url", "face_id"}
-    assert {key: ours[key] for key in same} == {key: theirs[key] for key in same}
-
-
 # -- Vzenith cameras ---------------------------------------------
 
 

@@ -121,12 +121,6 @@ def test_a_list_is_done_when_every_entry_is_answered_for() -> None:
     assert (last.status, last.reason, last.entries) == (CommandStatus.DONE, "1 entries refused", ())
 
 
-def test_a_list_answered_in_one_word_is_done_but_for_whom_it_refuses() -> None:
-    refusal = ListRefusal(entry="bob", reason="no face")
-    after = commands.listed(sent(PERSONS), ListAnswered(at=LATER, command_id="c-1", refused=(refusal,), rest=True))
-    assert (after.status, after.reason, after.entries) == (CommandStatus.DONE, "1 entries refused", ())
-
-
 def test_a_list_of_which_nothing_was_taken_has_failed() -> None:
     record = sent(SyncPlates(**UNTIL, put=(PlateEntry(plate="粤B12345"), PlateEntry(plate="粤B54321"))))
     refusals = tuple(ListRefusal(entry=plate) for plate in record.entries)

@@ -1,7 +1,16 @@
 import msgspec
 import pytest
 
-from devices.effects import AnswerCredential, CheckCredential, Effect, IdentifyFace, OpenPassage, RecordPoint, Report
+from devices.effects import (
+    AnswerCredential,
+    CheckCredential,
+    Effect,
+    IdentifyFace,
+    OpenPassage,
+    RaiseAlert,
+    RecordPoint,
+    Report,
+)
 from devices.events import (
     AccessDenied,
     AccessGranted,
@@ -17,6 +26,7 @@ from devices.events import (
     FaceIdentified,
     FaceOutcome,
     Method,
+    Replay,
     TamperDetected,
 )
 from devices.kinds.face_gate import FACE_GATE
@@ -45,6 +55,19 @@ def test_a_captured_face_is_looked_at_for_five_seconds() -> None:
 def test_a_face_that_is_not_live_or_has_no_picture_is_not_looked_at() -> None:
     effects = gate().say(FaceCaptured(at=at(0), evidence="e1", live=False), FaceCaptured(at=at(0), evidence=""))
     assert not of(IdentifyFace, effects)
+    (alert,) = of(RaiseAlert, effects)
+    assert (alert.code, alert.evidence, alert.detail) == ("presentation_attack", "e1", {"found_by": "terminal"})
+
+
+def test_a_photograph_shown_again_opens_nothing_and_is_an_attack_until_nobody_tries_any_more() -> None:
+    run = gate(attack_clear_s=300)
+    replayed = identified(outcome=FaceOutcome.REPLAYED, replay=Replay.NEAR, allowed=False)
+    point, alert = run.say(replayed)
+    assert (point.metric, alert.code, alert.detail) == ("faces_not_live", "presentation_attack", {"repeats": "near"})
+    assert (alert.subject, run.state.opened_for) == ("p1", ""), "for the guard, and never for the door"
+    assert run.due == at(301)
+    (over,) = run.until(301)
+    assert (over.code, run.due) == ("presentation_attack", None)
 
 
 def test_a_known_face_opens_the_door_and_is_reported() -> None:
@@ -90,7 +113,10 @@ def test_a_stranger_is_refused_as_unknown() -> None:
     assert report.event.reason is DenyReason.UNKNOWN_CREDENTIAL
 
 
-@pytest.mark.parametrize("outcome", [o for o in FaceOutcome if o not in (FaceOutcome.IDENTIFIED, FaceOutcome.STRANGER)])
+@pytest.mark.parametrize(
+    "outcome",
+    [FaceOutcome.UNSURE, FaceOutcome.NO_FACE, FaceOutcome.MANY_FACES, FaceOutcome.LOW_QUALITY, FaceOutcome.UNREADABLE],
+)
 def test_a_doubtful_picture_is_neither_granted_nor_refused(outcome: FaceOutcome) -> None:
     effects: list[Effect] = gate().say(identified(outcome=outcome))
     assert effects

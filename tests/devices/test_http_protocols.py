@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 
 import pytest
@@ -15,13 +14,12 @@ from devices.model import Device, HttpPart, HttpPush
 from devices.protocols import PROTOCOLS
 from devices.protocols.markup import MAX_DEPTH, MAX_ELEMENTS, MAX_XML, parse_xml
 from devices.protocols.pieces import MAX_PIECES, split
-from tests.devices.hostile import NESTED, NOW, ROTTEN, ZONE
+from tests.devices.hostile import GARBAGE_COSTS, NESTED, NOW, ROTTEN, ZONE, cost
 from tests.devices.posts import bent, bodies, push, received_safely
 
 OURS = ("hik_access", "hik_anpr", "hik_camera", "dahua", "vzenith_push", "claa")
 POSTING = (*OURS, "oem_face")
 CONTENTS = [content for vendor in POSTING for content in bodies(vendor)]
-WITHIN_S = 0.005
 MB = 1024 * 1024
 GARBAGE = [
     b"\x00" * MB,
@@ -58,12 +56,8 @@ def test_rotten_posts_are_refused(name: str) -> None:
 @pytest.mark.parametrize("name", POSTING)
 def test_a_megabyte_of_garbage_costs_next_to_nothing(name: str) -> None:
     for content in GARBAGE:
-        posted, times = push(content), []
-        for _ in range(5):
-            begun = time.process_time()
-            received_safely(PROTOCOLS[name], posted)
-            times.append(time.process_time() - begun)
-        assert min(times) < WITHIN_S, (content[:20], min(times))
+        posted = push(content)
+        assert cost(lambda posted=posted: received_safely(PROTOCOLS[name], posted)) < GARBAGE_COSTS, content[:20]
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -71,6 +65,8 @@ def test_a_megabyte_of_garbage_costs_next_to_nothing(name: str) -> None:
 def test_a_command_is_encoded_or_refused_as_registered(name: str, kind: str) -> None:
     protocol, later = PROTOCOLS[name], datetime(2026, 3, 2, tzinfo=UTC)
     more = {"set_lamp": {"level_pct": 3.0}, "speak": {"text": "hello"}}.get(kind, {})
+    if kind == "answer_credential":
+        more = {"reply_to": "1", "allowed": True}
     command: Command = COMMANDS[kind](not_after=later, **more)
     device = Device(id="d", kind="face_gate", protocol=name, address="D1")
     if type(command) in protocol.commands:

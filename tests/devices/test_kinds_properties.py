@@ -33,6 +33,7 @@ from devices.events import (
     Event,
     FaceCaptured,
     FaceIdentified,
+    HazardDetected,
     LampFault,
     LampFaulted,
     LampMeasured,
@@ -42,6 +43,7 @@ from devices.events import (
     PlateCaptured,
     PlateChecked,
     PlateRead,
+    SensorMeasured,
     TamperDetected,
     Ticked,
     VehiclePassed,
@@ -89,6 +91,7 @@ CONCERNS: dict[str, tuple[type[Event], ...]] = {
     "light": (LampMeasured, LampFaulted),
     "cover": (CoverMoved, WaterMeasured, BatteryMeasured),
     "bay": (BayChanged, PlateChecked),
+    "sensor": (SensorMeasured, HazardDetected),
 }
 """What a kind reacts to: most of what it is told here, so that its states are really reached."""
 
@@ -111,7 +114,7 @@ def _limits(kind: DeviceKind[Any]) -> st.SearchStrategy[dict[str, float]]:
 
 
 def test_every_kind_is_found_by_its_own_name() -> None:
-    assert set(KINDS) == {"face_gate", "barrier", "camera", "light", "cover", "bay"}
+    assert set(KINDS) == {"face_gate", "barrier", "camera", "light", "cover", "bay", "sensor"}
     assert all(kind.name == name for name, kind in KINDS.items())
 
 

@@ -66,13 +66,6 @@ def test_a_command_is_worded_as_the_deployed_client_words_it(name: str, command:
     assert sent(command) == fixture("yld", name)
 
 
-def test_a_yld_terminal_is_told_where_to_fetch_a_photo() -> None:
-    put = SyncPersons(not_after=NOW, put=(PersonEntry(id="r-1", valid_from=AT, valid_to=NOW),))
-    _, body = sent(put, photos="https://photos.example/faces/")
-    assert (body["cmd"], body["img_url"]) == ("create_face", "https://photos.example/faces/r-1.jpg")
-    assert (body["s_time"], body["e_time"]) == (AT_MS, NOW_MS)
-
-
 @pytest.mark.parametrize(
     "command",
     [

@@ -1,7 +1,8 @@
 """The desk in a real browser, before a real gateway with its own broker, and a gate that speaks MQTT."""
 
+import base64
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,8 @@ from api.auth import ROLES, create_token
 from devices.events import CommandResult, DoorAlarm, DoorAlarmed, DoorChanged, Event
 from gateway.broker import DEVICE_USER
 from gateway.runtime import Gateway
-from gateway.settings import Faces, Http, Mqtt, Settings
+from gateway.settings import Faces, Http, Mqtt, Policies, Settings
+from tests.vision import drawn
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -70,6 +72,10 @@ class Gate:
     def event(self, event: Event) -> None:
         self._say("event", {"id": uuid4().hex, "stored": False, "event": event})
 
+    def face(self, image: bytes) -> None:
+        seen = {"type": "face_captured", "at": datetime.now(UTC), "live": True}
+        self._say("event", {"id": uuid4().hex, "event": seen, "image": base64.b64encode(image).decode()})
+
     def leave(self) -> None:
         self._say("status", {"online": False, "reason": "goodbye", "at": datetime.now(UTC)})
 
@@ -97,7 +103,8 @@ class Site:
             data_dir=str(folder),
             mqtt=Mqtt(listen=f"127.0.0.1:{self.mqtt_port}", sync="interval"),
             http=Http(port=self.port),
-            faces=Faces(workers=0),
+            faces=Faces(workers=1),
+            policies=Policies(nobody_passed_s=1),
         )
         self.gateway = Gateway(settings)
         self.gateway.start()
@@ -125,11 +132,24 @@ class Site:
         server.should_exit = True
         thread.join()
 
-    def gate(self, address: str, name: str) -> Gate:
+    def gate(self, address: str, name: str, **params: float) -> Gate:
         device = {"kind": "face_gate", "protocol": "native", "address": address, "name": name, "building": "3号楼"}
+        device |= {"params": params}
         self.admin.put(f"/v1/devices/{address.lower()}", json=device).raise_for_status()
         assert self.gateway.broker is not None
         return Gate(address, self.mqtt_port, self.gateway.broker.passwords[DEVICE_USER])
+
+    def rows(self, query: str) -> list[Any]:
+        return [tuple(row) for row in self.gateway.store.reader.execute(query)]
+
+    def until(self, true: Callable[[], bool]) -> None:
+        """Wait for the engine's next commits; the suite's own timeout ends a wait in vain."""
+        changed = threading.Event()
+        self.gateway.listeners.append(changed.set)
+        while not true():
+            changed.wait(0.2)
+            changed.clear()
+        self.gateway.listeners.remove(changed.set)
 
     def commands(self, device: str) -> list[dict[str, Any]]:
         return list(self.admin.get("/v1/commands", params={"device": device}).json()["items"])
@@ -166,9 +186,9 @@ def page(site: Site, browser: Browser) -> Iterator[Page]:
 
 
 @contextmanager
-def _gate(site: Site, address: str, name: str) -> Iterator[Gate]:
+def _gate(site: Site, address: str, name: str, **params: float) -> Iterator[Gate]:
     with ExitStack() as stack:
-        gate = site.gate(address, name)
+        gate = site.gate(address, name, **params)
         stack.callback(gate.close)
         yield gate
 
@@ -196,6 +216,35 @@ def test_an_alert_appears_by_itself_and_is_acknowledged_with_the_keyboard(site: 
         expect(page.locator(".history")).to_contain_text("夜班")
         [alert] = site.admin.get("/v1/alerts", params={"device": "gate-a", "type": "door_forced"}).json()["items"]
         assert (alert["acknowledged"]["by"], alert["acknowledged"]["reason"]) == ("夜班", "已派人到现场")
+
+
+@pytest.mark.models
+def test_a_face_taken_for_the_wrong_person_is_never_taken_for_them_again(site: Site, page: Page) -> None:
+    form = {"name": "王阿姨", "consent_scope": "estate", "consent_until": "2099-01-01T00:00:00Z"}
+    photo = {"photos": ("a.jpg", drawn.jpeg(drawn.face(4)), "image/jpeg")}
+    person = site.admin.post("/v1/residents", data=form, files=photo, timeout=60).raise_for_status().json()["id"]
+    with _gate(site, "GATE-G", "车棚门", passage_sensor=1) as gate:
+        _enter(page, site)
+        gate.face(drawn.jpeg(drawn.face(4, turn=0.3)))
+        row = page.locator(".row", has_text="车棚门")
+        expect(row).to_contain_text("开门无人通过", timeout=30_000)
+        row.get_by_role("button").click()
+        page.get_by_role("button", name="不是此人").click()
+        expect(page.locator(".not-them")).to_contain_text("确定现场的人不是王阿姨")
+        page.get_by_role("button", name="取消").click()
+        [alert] = site.admin.get("/v1/alerts", params={"device": "gate-g"}).json()["items"]
+        assert alert["identified"]["person"] == person
+        assert site.rows("SELECT person FROM not_them") == []
+        page.get_by_role("button", name="不是此人").click()
+        page.get_by_role("button", name="确认不是此人").click()
+        expect(page.locator(".not-them")).to_contain_text("已记录：不是王阿姨")
+        assert site.rows("SELECT person, recorded_by FROM not_them") == [(person, "夜班")]
+        gate.face(drawn.jpeg(drawn.face(4, turn=0.31)))
+        seen = "SELECT json_extract(CAST(body AS TEXT), '$.outcome') FROM events WHERE type = 'face_identified'"
+        site.until(lambda: len(site.rows(seen)) == 2)
+        assert site.rows(seen) == [("identified",), ("unsure",)]
+        page.get_by_role("button", name="English").click()
+        expect(page.locator("#not-them")).to_have_text("Not this person")
 
 
 def test_a_closed_alert_leaves_the_open_list(site: Site, page: Page) -> None:

@@ -19,13 +19,15 @@ from gateway.discovery import Discovery
 from gateway.dispatch import Dispatch
 from gateway.engine import Engine
 from gateway.evidence import Evidence
+from gateway.face_sight import FaceSight
 from gateway.inbox import Inbox, Item
 from gateway.journal import Journal
 from gateway.mqtt import Message
 from gateway.reader import Reader
 from gateway.runtime import restored_hub
-from gateway.settings import Settings
+from gateway.settings import Faces, Settings
 from gateway.store import Store
+from gateway.thresholds import Thresholds
 from gateway.vault import Vault
 from vision.gallery import Gallery
 
@@ -64,9 +66,17 @@ class Wire:
 class Shell:
     """One run of the gateway on the data of `folder`; make another on the same folder to restart."""
 
-    def __init__(self, folder: Path, now: datetime = START, devices: tuple[Device, ...] = DEVICES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        now: datetime = START,
+        devices: tuple[Device, ...] = DEVICES,
+        *,
+        faces: Faces | None = None,
+        pool: Any = None,
+    ) -> None:
         self.now = now
-        self.settings = Settings(data_dir=str(folder), community="c1")
+        self.settings = Settings(data_dir=str(folder), community="c1", faces=faces or Faces())
         self.vault = Vault.at(folder / "keys")
         self.store = Store(self.settings.database)
         self.gallery = Gallery()
@@ -74,6 +84,8 @@ class Shell:
         self.directory.load()
         for device in devices:
             self.directory.put_device(device)
+        self.thresholds = Thresholds(self.store, self.settings.faces)
+        self.thresholds.load()
         self.wire = Wire()
         self.inbox = Inbox()
         self.discovery = Discovery(registry.protocols())
@@ -89,13 +101,25 @@ class Shell:
             settings=self.settings,
             mqtt=wire,
             inbox=self.inbox,
-            reader=Reader(protocols, self.directory, limits=limits, zone="Asia/Shanghai", discovery=self.discovery),
+            reader=Reader(
+                protocols,
+                self.directory,
+                limits=limits,
+                zone="Asia/Shanghai",
+                discovery=self.discovery,
+                standing=self.journal.standing(),
+            ),
             hub=self.hub,
             journal=self.journal,
-            dispatch=Dispatch(mqtt=wire, caller=self.caller, pool=None, evidence=evidence, inbox=self.inbox),
+            dispatch=Dispatch(mqtt=wire, caller=self.caller, pool=pool, evidence=evidence, inbox=self.inbox),
             evidence=evidence,
             directory=self.directory,
-            gallery=self.gallery,
+            face_sight=FaceSight(
+                gallery=self.gallery,
+                directory=self.directory,
+                thresholds=self.thresholds,
+                settings=self.settings.faces,
+            ),
             clock=lambda: self.now,
         )
 

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from devices.events import Listing
 from devices.model import Device
 from gateway.directory import Directory, Place
+from gateway.evidence import Evidence
 from gateway.refusals import InvalidError, TakenError
+from gateway.residents import Enrolment
 from gateway.store import Store
 from gateway.vault import Vault
 from gateway.vehicles import FieldError, checked_plate, decoded, read_csv
@@ -155,3 +157,31 @@ def test_a_plate_that_stands_twice_counts_the_first_time():
 def test_a_file_without_a_header_is_refused_at_once():
     vehicles, errors = read_csv("粤B12345,allow\n粤B54321,allow\n", ZONE)
     assert (vehicles, [e.line for e in errors]) == ([], [1])
+
+
+def test_who_may_be_compared_follows_consents_as_they_begin_end_change_and_are_withdrawn(store: Store, tmp_path: Path):
+    register, now = directory(store), datetime(2026, 3, 1, tzinfo=UTC)
+    photos = Evidence(tmp_path / "evidence", Vault.at(tmp_path))
+    gate = Device(id="g3", kind="face_gate", protocol="native", address="G3", building="3")
+
+    def enrol(name: str, *, days: float, scope: str = "estate", building: str = "3", begins: float = 0) -> None:
+        until = now + timedelta(days=days)
+        new = Enrolment(name=name, building=building, scope=scope, until=until, recorded_by="o", cards=[name], id=name)
+        register.enrol(new, photos, now + timedelta(days=begins))
+
+    enrol("ann", days=1)
+    enrol("bo", days=3, building="4")
+    enrol("chen", days=3, scope="building:4", building="4")
+    enrol("dai", days=3, begins=2)
+    people = register.residents
+    assert (people.may_match(gate, now), people.neighbours(gate, now)) == ({"ann", "bo"}, {"ann"})
+    assert people.neighbours(GATE, now) == frozenset(), "a gate without a building has no neighbours"
+    later = now + timedelta(days=1)
+    assert (people.may_match(gate, later), people.neighbours(gate, later)) == ({"bo"}, set())
+    assert people.may_match(gate, now + timedelta(days=2)) == {"bo", "dai"}
+    assert people.may_match(gate, now) == {"ann", "bo"}, "also when the clock was set back"
+    people.renew("chen", scope="estate", until=now + timedelta(days=9), recorded_by="o", now=now)
+    assert people.may_match(gate, now) == {"ann", "bo", "chen"}
+    people.withdraw("bo", photos, now)
+    assert people.may_match(gate, now) == {"ann", "chen"}
+    assert directory(store).residents.neighbours(gate, now) == {"ann"}

@@ -56,7 +56,7 @@ def row(state: EntryState, *, revision: str = "r1", **more: Any) -> Entry:
     ],
 )
 def test_the_next_batch(wanted: dict[str, str], held: Entry | None, batch: Batch | None) -> None:
-    assert listplan.plan(wanted, {"a": held} if held else {}, START, limits=ListLimits()) == batch
+    assert listplan.plan(wanted, {"a": held} if held else {}, START, at_most=10) == batch
 
 
 def test_what_failed_last_comes_last() -> None:
@@ -64,7 +64,7 @@ def test_what_failed_last_comes_last() -> None:
         name: replace(row(WANTED), entry=name, at=START + timedelta(seconds=age))
         for name, age in (("a", 3), ("b", 1), ("c", 2))
     }
-    batch = listplan.plan(dict.fromkeys("abcn", "r1"), rows, START, limits=ListLimits(put=3))
+    batch = listplan.plan(dict.fromkeys("abcn", "r1"), rows, START, at_most=3)
     assert batch == Batch(put=("n", "b", "c"))
 
 
@@ -156,25 +156,14 @@ def test_who_may_lie_on_a_terminal(person: Candidate, building: str, at: datetim
 
 def test_a_device_that_does_not_answer_is_left_alone_longer_and_asked_less() -> None:
     assert [listplan.backoff(n).total_seconds() for n in (0, 1, 2, 3, 40)] == [0, 5, 10, 20, 3600]
-    limits = [listplan.batch_limits(ListLimits(put=50, remove=200), n) for n in (0, 1, 5, 40)]
-    assert [(one.put, one.remove) for one in limits] == [(50, 200), (25, 100), (1, 6), (1, 1)]
+    assert [listplan.batch_size("persons", n) for n in (0, 1, 5, 40)] == [50, 25, 1, 1]
 
 
-def test_a_terminal_that_forgets_nobody_or_takes_no_photograph_is_not_kept_supplied() -> None:
-    keeps = {name: list_of(replace(TERMINAL, protocol=name), protocol) for name, protocol in PROTOCOLS.items()}
-    assert (keeps["native"], keeps["oem_face"]) == ("persons", "persons")
-    assert (keeps["yld"], keeps["vf"]) == (None, None)
-
-
-def test_an_answer_for_all_in_one_word_takes_whom_it_does_not_refuse() -> None:
-    rows = {
-        "a": row(SENT, command="c", waiting=True),
-        "b": replace(row(SENT, command="c", waiting=True), entry="b"),
-        "d": replace(row(SENT, command="other", waiting=True), entry="d"),
-    }
-    event = ListAnswered(at=START, command_id="c", refused=(ListRefusal(entry="b", reason="no face"),), rest=True)
-    after = listplan.answered(rows, event, START)
-    assert {name: changed and changed.state for name, changed in after.items()} == {"a": HELD, "b": REFUSED}
+def test_a_terminal_that_takes_no_photograph_or_forgets_nobody_is_not_kept_supplied() -> None:
+    keeps = {name: list_of(replace(TERMINAL, protocol=name), PROTOCOLS[name]) for name in ("native", "oem_face", "vf")}
+    assert keeps == {"native": "persons", "oem_face": "persons", "vf": None}
+    forgetful = replace(PROTOCOLS["native"], lists=ListLimits(remove=0))
+    assert list_of(TERMINAL, forgetful) is None
 
 
 PEOPLE = ("ann", "bob", "cho", "dee")

@@ -260,7 +260,7 @@ def test_photos_go_in_batches_of_two_megabytes_and_one_too_large_is_named(estate
     bring_together(estate, terminal)
     assert [len(order["command"]["put"]) for order in terminal.heard] == [2, 2, 1]
     assert estate.lists.view(TERMINAL, estate.now).refused == [
-        ("poster", "the photo is larger than the terminal takes (2048 kB); enrol a smaller one")
+        ("poster", "the photo is larger than the 2048 KB this terminal takes; enrol a smaller one")
     ]
     estate.work(60)
     assert terminal.hear(estate) == []

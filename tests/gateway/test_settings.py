@@ -55,3 +55,10 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
 def test_overrides_are_merged_section_by_section(tmp_path: Path) -> None:
     path = written(tmp_path, "[http]\nhost = '0.0.0.0'\nport = 1")
     assert load(path, {"http": {"port": 2}}).http == Settings().http.__class__(host="0.0.0.0", port=2)
+
+
+def test_a_command_thingsboard_may_send_has_to_exist(tmp_path: Path) -> None:
+    file = tmp_path / "linli.toml"
+    file.write_text('[thingsboard]\ncommands = ["open_sesame"]', encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"thingsboard\.commands: there is no 'open_sesame'"):
+        load(file)

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
+from gateway.face_commands import faces
 from tests.vision import drawn
 from vision import commands
 from vision.calibration import Calibration, operating_point
-from vision.detectors import choose
+from vision.engines import choose
 from vision.evaluate import equal_error_rate
 from vision.evaluate_plates import edit_distance
 from vision.labels import LabelsError, read_labels
@@ -83,11 +84,9 @@ def test_labelled_faces_are_calibrated_and_the_calibration_kept(tmp_path: Path) 
     }
     kept = tmp_path / "calibration.json"
     labels = str(labelled(tmp_path, "person", images))
-    result = CliRunner().invoke(
-        commands.faces, ["calibrate", labels, "--far", "0.2", "--gallery", "1", "--out", str(kept)]
-    )
+    result = CliRunner().invoke(faces, ["calibrate", labels, "--far", "0.2", "--gallery", "1", "--out", str(kept)])
     # Drawn people are nearer to each other than real ones, so what real ones need cannot be had.
-    refused = CliRunner().invoke(commands.faces, ["calibrate", labels, "--far", "1e-9"])
+    refused = CliRunner().invoke(faces, ["calibrate", labels, "--far", "1e-9"])
     assert result.exit_code == 0, result.output
     figures = json.loads(result.stdout.splitlines()[-1])
     assert (figures["images"], figures["calibration"]["impostor_pairs"]) == (16, 112)
@@ -100,7 +99,7 @@ def test_labelled_faces_are_calibrated_and_the_calibration_kept(tmp_path: Path) 
 
 def test_too_few_people_to_calibrate_with_are_a_message(tmp_path: Path) -> None:
     labels = labelled(tmp_path, "person", {"a.jpg": ("ann", drawn.jpeg(drawn.face(1)))})
-    result = CliRunner().invoke(commands.faces, ["calibrate", str(labels)])
+    result = CliRunner().invoke(faces, ["calibrate", str(labels)])
     assert result.exit_code == 1
     assert "too few" in result.stderr
 

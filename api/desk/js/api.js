@@ -69,6 +69,8 @@ export const devices = () => getJson("/v1/devices");
 export const deviceList = (id) => getJson(`/v1/devices/${encodeURIComponent(id)}/list`);
 export const command = (id) => getJson(`/v1/commands/${encodeURIComponent(id)}`);
 export const acknowledge = (id, reason) => postJson(`/v1/alerts/${encodeURIComponent(id)}/acknowledge`, { reason });
+export const notThisPerson = (person, evidence) =>
+  postJson(`/v1/people/${encodeURIComponent(person)}/not-this-person`, { evidence });
 export const dispose = (id, disposition, reason) =>
   postJson(`/v1/alerts/${encodeURIComponent(id)}/dispose`, { disposition, reason });
 

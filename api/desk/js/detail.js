@@ -3,10 +3,11 @@
 import * as api from "./api.js";
 import { $, el, icon, placeholder } from "./dom.js";
 import { ageNode, clock, fact, placeOf } from "./format.js";
-import { handling } from "./handling.js";
+import { handling, notThisPerson } from "./handling.js";
 import { onLanguage, pick, t, tFirst } from "./i18n.js";
 import { forgetPictures, matchBar, picture } from "./pictures.js";
 import { marks, severityBadge } from "./queue.js";
+import { may } from "./rights.js";
 import { passageButton, passageState } from "./devices.js";
 import * as store from "./store.js";
 
@@ -129,6 +130,7 @@ function drawPictures(alert) {
   parts.pictures.replaceChildren(
     ...(figures.length ? [el("div", { class: "figures" }, ...figures)] : []),
     ...(measured ? [matchBar(known)] : []),
+    ...(known && alert.evidence && may("alerts:write") ? [notThisPerson(known, alert.evidence.split("/").pop())] : []),
   );
   $("detail").classList.toggle("pictured", figures.length > 0);
 }

@@ -80,3 +80,23 @@ function disposeForm(alert, done) {
   el("div", { class: "line" }, reason, el("button", { type: "submit" }, t("dispose.submit"))));
   return node;
 }
+
+/** "Not this person": asks once more before a face is kept from being taken for `known` again. */
+export function notThisPerson(known, evidence) {
+  const name = known.name || known.person;
+  const place = el("div", { class: "not-them" });
+  const ask = () => place.replaceChildren(el("button", { type: "button", id: "not-them", onclick: sure }, t("notThem.ask")));
+  const sure = () => {
+    const cancel = el("button", { type: "button", onclick: ask }, t("notThem.no"));
+    const submit = async () => {
+      await api.notThisPerson(known.person, evidence);
+      place.replaceChildren(el("p", { class: "settled" }, t("notThem.done", { name })));
+    };
+    place.replaceChildren(form({ class: "card" }, submit,
+      el("p", { class: "question" }, t("notThem.sure", { name })),
+      el("div", { class: "line end" }, cancel, el("button", { type: "submit", class: "danger" }, t("notThem.yes")))));
+    cancel.focus();
+  };
+  ask();
+  return place;
+}

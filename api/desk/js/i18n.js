@@ -109,6 +109,12 @@ const WORDS = {
   "match.figures": ["距离 {distance} / 阈值 {threshold}（越小越像）", "Distance {distance} / threshold {threshold} (lower is closer)"],
   "match.judge": ["请以肉眼比对为准。", "Compare with your own eyes before you act."],
 
+  "notThem.ask": ["不是此人", "Not this person"],
+  "notThem.sure": ["确定现场的人不是{name}？此后与现场相似的脸不再认作{name}，操作会记录在案。", "Sure that this is not {name}? From now on a face like this one is not taken for {name}. This is recorded under this desk's name."],
+  "notThem.yes": ["确认不是此人", "Confirm: not this person"],
+  "notThem.no": ["取消", "Cancel"],
+  "notThem.done": ["已记录：不是{name}，从下一次抓拍起生效", "Recorded: not {name}; it holds from the next picture on"],
+
   "ack.title": ["确认告警", "Acknowledge"],
   "ack.reason": ["原因", "Reason"],
   "ack.placeholder": ["选择上面的原因，或自己填写", "Choose a reason above or write your own"],
@@ -237,6 +243,8 @@ const WORDS = {
   "fact.zone": ["区域", "Zone"],
   "fact.label": ["目标", "Object"],
   "fact.listing": ["登记情况", "Register"],
+  "fact.repeats": ["重复图像", "Repeats a picture"],
+  "fact.found_by": ["发现者", "Found by"],
   "fact.refusals": ["拒绝次数", "Refusals"],
   "fact.window_s": ["统计时段", "Within"],
   "value.unknown": ["未登记", "Not registered"],
@@ -244,6 +252,9 @@ const WORDS = {
   "value.expired": ["已过期", "Expired"],
   "value.block": ["布控", "Blocklisted"],
   "value.allow": ["已登记", "Registered"],
+  "value.exact": ["完全相同", "Exactly"],
+  "value.near": ["几乎相同", "Nearly"],
+  "value.terminal": ["终端", "The terminal"],
   "value.true": ["是", "Yes"],
   "value.false": ["否", "No"],
 
