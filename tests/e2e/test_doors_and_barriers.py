@@ -126,4 +126,22 @@ def test_a_das_device_sets_its_clock_by_ours_and_is_an_alert_while_it_is_silent(
 
     eventually(back, within=30, what="its end")
     device.close()
+
+
+def test_a_yld_terminal_is_told_on_its_own_topic_and_its_answer_is_matched(gateway: RunningGateway) -> None:
+    gate = registered(gateway, "face_gate", "yld", "YLD0042")
+    terminal = Peer(gateway.broker, "yld", hears=["face.YLD0042.request"])
+    terminal.say("online.response", {"sn": "YLD0042"})
+    eventually(lambda: gateway.get(f"/v1/devices/{gate.id}")["online"], what="the terminal")
+    for code, status in ((0, "done"), (9, "failed")):
+        asked = gateway.api.post(f"/v1/devices/{gate.id}/commands", json={"type": "open_passage"}).json()
+        topic, told = terminal.next()
+        assert (topic, told["cmd"], told["cmd_id"]) == ("face.YLD0042.request", "gpio control", asked["id"])
+        terminal.say("face.YLD0042.response", {"cmd_id": told["cmd_id"], "cmd": told["cmd"], "code": code})
+
+        def ended(command: str = asked["id"], expected: str = status) -> bool:
+            return bool(gateway.get(f"/v1/commands/{command}")["status"] == expected)
+
+        eventually(ended, what=status)
+    terminal.close()
     assert gateway.bugs() == []
