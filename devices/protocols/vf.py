@@ -11,13 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, tzinfo
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from devices.effects import AnswerCredential, Command, OpenPassage, PersonEntry, Reboot, Speak, SyncPersons
-from devices.errors import DecodeError, UnsupportedCommandError
+from devices.errors import DecodeError
 from devices.events import (
     AccessDenied,
     AccessGranted,
@@ -39,7 +37,8 @@ from devices.events import (
     evidence_key,
 )
 from devices.model import Decoded, Device, ListLimits, Outgoing, Protocol, Reading
-from devices.protocols.vf_wire import CARD, Access, Alarm, Connect, Envelope, Refused
+from devices.protocols.vf_orders import COMMANDS, encode, prefix
+from devices.protocols.vf_wire import ERROR, OK, ROOT, Access, Alarm, Connect, Envelope, Refused
 from devices.protocols.wire import (
     Scalar,
     address_of,
@@ -53,17 +52,11 @@ from devices.protocols.wire import (
     text,
 )
 
-ROOT = "access_device"
 _VERSIONS = ("v1", "v2")
-_OK, _ERROR = "000000", "100000"
-_REBOOT, _OPEN, _PLAY = 0, 1, 5
-_ALWAYS, _BETWEEN = 0, 1
 _MOST = 1000
 """Entries of one message; a v1 terminal that was away tells 500 records at once."""
 _LISTS = frozenset({"insertPermission", "delPermission", "insertUser", "delUser"})
 _MOVES = "control"
-_END_S = 4_102_444_800
-"""2100: for a person without an end."""
 
 _ENVELOPE = msgspec.json.Decoder(Envelope)
 _ACCESS = msgspec.json.Decoder(list[Access] | Access)
@@ -114,7 +107,7 @@ def decode(topic: str, payload: bytes, received_at: datetime, zone: tzinfo) -> D
 
 def _reply(said: _Said) -> tuple[Outgoing, ...]:
     """Tells a terminal that its message is safe."""
-    body = {"serialNo": name(said.envelope.serial), "code": _OK}
+    body = {"serialNo": name(said.envelope.serial), "code": OK}
     topic = f"{said.base}/event/{said.address}/{said.name}_reply"
     return (Outgoing(topic=topic, payload=msgspec.json.encode(body)),)
 
@@ -234,7 +227,7 @@ def _answered(said: _Said) -> Decoded:
     event: Event
     if command in _LISTS and (refused := _refusals(said, code)) is not None:
         event = ListAnswered(at=at, command_id=command_id, refused=refused, rest=True)
-    elif code == _OK:
+    elif code == OK:
         taken = CommandResult.ACCEPTED if command == _MOVES else CommandResult.DONE
         event = CommandAnswered(at=at, command_id=command_id, result=taken)
     else:
@@ -246,11 +239,11 @@ def _refusals(said: _Said, code: str) -> tuple[ListRefusal, ...] | None:
     """Whom the terminal did not take, by registry id; None where it failed as a whole and says so in words. What was
     not found and so could not be removed is gone.
     """
-    if code == _OK:
+    if code == OK:
         return ()
     found = parse(_REFUSED, said.envelope.data)
     several = [one for one in (found if isinstance(found, list) else [found]) if isinstance(one, Refused)]
-    if not several or len(several) > _MOST or code != _ERROR:
+    if not several or len(several) > _MOST or code != ERROR:
         return None
     refused = {name(one.user) or name(one.permission) or name(one.id): label(one.reason) for one in several}
     gone = said.name.startswith("del")
@@ -270,90 +263,18 @@ _EVENTS: dict[str, Callable[[_Said], Decoded]] = {
     "alarm": _alarm,
 }
 
-# -- down ---------------------------------------------
-
-
-def encode(command: Command, command_id: str, device: Device, now: datetime) -> Outgoing:
-    """The message that carries `command`.
-
-    Options: `version` (v1 by default, or v2), `prefix` as set on the terminal, with its / if it has one, and `uuid` =
-    yes for DW200 firmware that obeys only what carries its own number. Param `open_ms`: how long a DW200 holds its
-    relay, ms.
-
-    :raises UnsupportedCommandError: the terminal has no message for this.
-    """
-    del now
-    match command:
-        case OpenPassage():
-            extra = {"timeout": int(device.param("open_ms", 2000))}
-            return _order(device, "control", command_id, {"command": _OPEN, "extra": extra})
-        case Reboot():
-            return _order(device, "control", command_id, {"command": _REBOOT, "extra": {}})
-        case Speak(text=prompt) if prompt.endswith(".wav") and _version(device) == "v1":
-            return _order(device, "control", command_id, {"command": _PLAY, "extra": {"wav": prompt}})
-        case AnswerCredential(reply_to=reply_to, allowed=allowed):
-            version, _, serial = reply_to.partition("/")
-            body = {"serialNo": serial, "code": _OK if allowed else _ERROR}
-            topic = f"{_prefix(device)}{ROOT}/{version}/event/{device.address}/access_online_reply"
-            return Outgoing(topic=topic, payload=msgspec.json.encode(body | _own(device)))
-        case SyncPersons():
-            return _sync(command, command_id, device)
-        case _:
-            raise UnsupportedCommandError(f"vf has no message for this {type(command).__name__}")
-
-
-def _sync(command: SyncPersons, command_id: str, device: Device) -> Outgoing:
-    """v1 keeps permissions: a card each. v2 keeps persons, permissions and credentials in three lists that are filled
-    by three messages, so only removing, which is one, can be done there.
-    """
-    put, remove = command.put, list(command.remove)
-    if put and remove:
-        raise UnsupportedCommandError("vf adds and removes persons in different messages")
-    if remove and _version(device) == "v2":
-        return _order(device, "delUser", command_id, remove)
-    if remove:
-        return _order(device, "delPermission", command_id, remove)
-    if _version(device) == "v2" or any(len(person.cards) != 1 for person in put):
-        raise UnsupportedCommandError("vf takes persons of one card each, and by v1 only")
-    return _order(device, "insertPermission", command_id, [_permission(person) for person in put])
-
-
-def _permission(person: PersonEntry) -> dict[str, Any]:
-    time: dict[str, Any] = {"type": _ALWAYS}
-    if person.valid_from or person.valid_to:
-        begin = int(person.valid_from.timestamp()) if person.valid_from else 0
-        end = int(person.valid_to.timestamp()) if person.valid_to else _END_S
-        time = {"type": _BETWEEN, "range": {"beginTime": begin, "endTime": end}}
-    card = person.cards[0].lower()
-    return {"id": person.id, "type": CARD, "code": card, "index": 0, "extra": {}, "time": time}
-
-
-def _order(device: Device, order: str, command_id: str, data: Any) -> Outgoing:
-    topic = f"{_prefix(device)}{ROOT}/{_version(device)}/cmd/{device.address}/{order}"
-    return Outgoing(topic=topic, payload=msgspec.json.encode({"serialNo": command_id, "data": data} | _own(device)))
-
-
-def _own(device: Device) -> dict[str, str]:
-    return {"uuid": device.address} if device.options.get("uuid") == "yes" else {}
-
-
-def _prefix(device: Device) -> str:
-    return device.options.get("prefix", "")
-
-
-def _version(device: Device) -> str:
-    return "v2" if device.options.get("version") == "v2" else "v1"
+# -- where ---------------------------------------------
 
 
 def topics_of(device: Device) -> tuple[str, ...]:
     """The topics of a terminal with a prefix."""
-    start = _prefix(device)
+    start = prefix(device)
     return (f"{start}{ROOT}/+/event/+", f"{start}{ROOT}/+/cmd/+") if start else ()
 
 
 def orders_of(device: Device) -> tuple[str, ...]:
     """Where such a terminal listens."""
-    start, sn = _prefix(device), device.address
+    start, sn = prefix(device), device.address
     return (f"{start}{ROOT}/+/cmd/{sn}/+", f"{start}{ROOT}/+/event/{sn}/+") if start else ()
 
 
@@ -363,7 +284,7 @@ PROTOCOL = Protocol(
     orders=(f"{ROOT}/+/cmd/+/+", f"{ROOT}/+/event/+/+"),
     decode=decode,
     encode=encode,
-    commands=frozenset({OpenPassage, AnswerCredential, Reboot, Speak, SyncPersons}),
+    commands=COMMANDS,
     heartbeat_s=60.0,
     topics_of=topics_of,
     orders_of=orders_of,

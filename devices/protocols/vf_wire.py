@@ -12,6 +12,8 @@ from msgspec import Raw, Struct, field
 from devices.events import DenyReason, Method
 from devices.protocols.wire import Scalar, epoch_time, integer, name, number, parse, text
 
+ROOT = "access_device"
+OK, ERROR = "000000", "100000"
 CARD = 200
 _PHONE_AND_PIN, _ID_AND_PIN = 901, 902
 _METHODS = {
