@@ -7,11 +7,11 @@ An effect is about the device whose event was decided, unless it names another. 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from devices.events import Event, Method
+from devices.events import Event, Method, PlateText
 
 
 class Effect(Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -173,12 +173,36 @@ class CheckCredential(Effect, frozen=True, kw_only=True, tag="check_credential")
 
 
 class CheckPlate(Effect, frozen=True, kw_only=True, tag="check_plate"):
-    """Where does this plate stand? Answered by `PlateChecked`. `captured_at`: when the vehicle was seen."""
+    """Where does this plate stand? Answered by `PlateChecked`. `captured_at`: when the vehicle was seen. `sure`: the
+    camera was sure of it. `settled`: see `PlateChecked`.
+    """
 
     plate: str
     at: datetime
     captured_at: datetime
     evidence: str = ""
+    sure: bool = True
+    settled: bool = True
+
+
+class PlateLook(Struct, frozen=True, kw_only=True):
+    """One of our looks at a lane: the picture, when it was taken, and what was read."""
+
+    at: datetime
+    evidence: str
+    reading: PlateText
+
+
+class MatchPlate(Effect, frozen=True, kw_only=True, tag="match_plate"):
+    """Whose plate is on `look`, helped by the `others` of the same minute that show the same plate? Answered by
+    `PlateChecked`. `camera_plate`: what the camera said of it.
+    """
+
+    look: PlateLook
+    at: datetime
+    others: tuple[PlateLook, ...] = ()
+    camera_plate: str = ""
+    settled: bool = True
 
 
 # -- questions vision answers later ---------------------------------------------
@@ -199,6 +223,25 @@ class ReadPlate(Effect, frozen=True, kw_only=True, tag="read_plate"):
     captured_at: datetime
     not_after: datetime
     camera_plate: str = ""
+
+
+class SceneZone(Struct, frozen=True, kw_only=True):
+    """A part of a camera's view in which lasting change matters. `purpose`: build, fire_lane or parking; `polygon`: its
+    corners, x and y as fractions of the picture.
+    """
+
+    name: str
+    purpose: Literal["build", "fire_lane", "parking"]
+    polygon: Annotated[tuple[tuple[float, float], ...], Meta(min_length=3, max_length=32)]
+
+
+class WatchScene(Effect, frozen=True, kw_only=True, tag="watch_scene"):
+    """Does this camera still see what it should? Answered by `SceneJudged`; one at a time for each camera."""
+
+    evidence: str
+    captured_at: datetime
+    not_after: datetime
+    zones: tuple[SceneZone, ...] = ()
 
 
 # -- the record ---------------------------------------------
@@ -228,19 +271,23 @@ __all__ = [
     "Command",
     "Effect",
     "IdentifyFace",
+    "MatchPlate",
     "OpenPassage",
     "PersonEntry",
     "PlateEntry",
+    "PlateLook",
     "RaiseAlert",
     "ReadPlate",
     "Reboot",
     "RecordPoint",
     "Report",
     "ReportLists",
+    "SceneZone",
     "SetLamp",
     "Speak",
     "SyncPersons",
     "SyncPlates",
     "SyncTime",
     "TakeSnapshot",
+    "WatchScene",
 ]

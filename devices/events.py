@@ -350,8 +350,39 @@ class PlateOutcome(StrEnum):
     UNREADABLE = "unreadable"
 
 
+class PlateCharacter(Struct, frozen=True, array_like=True):
+    """One character as read, how sure we are, and what else it may be, with probabilities, likeliest first."""
+
+    text: Annotated[str, Meta(max_length=1)]
+    confidence: Fraction
+    others: Annotated[tuple[tuple[str, float], ...], Meta(max_length=5)] = ()
+
+
+class PlateRepair(Struct, frozen=True, array_like=True):
+    """One character that is not what the reader alone would have said. `at`: its place, from 0; "": none there."""
+
+    at: int
+    was: str
+    now: str
+    why: Name
+
+
+class PlateText(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One look at one plate, whole. `sure`: good enough in every character to be looked up. `grammar`: the name of the
+    one it obeys, "" for none.
+    """
+
+    plate: Plate
+    characters: Annotated[tuple[PlateCharacter, ...], Meta(max_length=16)]
+    sure: bool = False
+    grammar: Name = ""
+    repairs: Annotated[tuple[PlateRepair, ...], Meta(max_length=16)] = ()
+
+
 class PlateRead(Event, frozen=True, kw_only=True, tag="plate_read"):
-    """The answer to a `ReadPlate`. `camera_plate` is what the camera itself had said, so a disagreement shows."""
+    """The answer to a `ReadPlate`. `camera_plate` is what the camera itself had said, so a disagreement shows.
+    `reading` has the characters of `plate` one by one.
+    """
 
     outcome: PlateOutcome
     evidence: Name
@@ -359,6 +390,7 @@ class PlateRead(Event, frozen=True, kw_only=True, tag="plate_read"):
     plate: Plate = ""
     confidence: Fraction | None = None
     camera_plate: Plate = ""
+    reading: PlateText | None = None
 
 
 class Listing(StrEnum):
@@ -371,14 +403,44 @@ class Listing(StrEnum):
     UNKNOWN = "unknown"
 
 
+class PlateVerdict(StrEnum):
+    """How a plate as read was found in the registry."""
+
+    EXACT = "exact"
+    SIMILAR = "similar"
+    UNSURE = "unsure"
+    UNKNOWN = "unknown"
+
+
 class PlateChecked(Event, frozen=True, kw_only=True, tag="plate_checked"):
-    """Our registry's answer to a `CheckPlate`. `vehicle` is the registry's id, "" when unknown."""
+    """Our registry's answer to a `CheckPlate` or a `MatchPlate`. `vehicle` is the registry's id, "" when unknown.
+
+    `plate` is the registered one where the verdict is exact or similar, else as read; `read`: as read, where that
+    differs. `distance` and `margin` to the next are in plain errors (`vision.confusion`). `frames` agree on it, the
+    pictures `looks`; `sure`: one of them was read surely. `candidates`: vehicles it may be, nearest first.
+    `near_block`: a blocklisted plate resembles it, for a person to look at. `camera_plate`: the camera's own reading
+    where it is another. `elsewhere`: the lane that has just let this vehicle through. `settled`: no better look is to
+    be waited for.
+    """
 
     plate: Plate
     listing: Listing
     vehicle: Name = ""
     evidence: Name = ""
     captured_at: Utc
+    verdict: PlateVerdict = PlateVerdict.EXACT
+    read: Plate = ""
+    distance: float | None = None
+    margin: float | None = None
+    frames: int = 1
+    sure: bool = True
+    looks: Annotated[tuple[Name, ...], Meta(max_length=16)] = ()
+    candidates: Annotated[tuple[Name, ...], Meta(max_length=5)] = ()
+    near_block: bool = False
+    camera_plate: Plate = ""
+    elsewhere: Name = ""
+    settled: bool = True
+    why: Name = ""
 
 
 class VehiclePassed(Event, frozen=True, kw_only=True, tag="vehicle_passed"):
@@ -453,7 +515,28 @@ class CameraHealthChanged(Event, frozen=True, kw_only=True, tag="camera_health_c
 class FrameCaptured(Event, frozen=True, kw_only=True, tag="frame_captured"):
     """A camera sent one picture of its scene, on request or by its own clock."""
 
+    evidence: Name = ""
+
+
+class SceneCandidate(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that may be wrong with a camera's view, or new in a zone of it, for a person to judge. `condition`:
+    occluded, moved, defocused, frozen, too_dark, blown_out or changed; `since`: the first picture that showed it.
+    """
+
+    condition: Name
+    score: Fraction
+    since: Utc
+    zone: Name = ""
+    why: Name = ""
+
+
+class SceneJudged(Event, frozen=True, kw_only=True, tag="scene_judged"):
+    """The answer to a `WatchScene`: what holds now. `seen` False: the picture could not be looked at."""
+
     evidence: Name
+    captured_at: Utc
+    seen: bool = True
+    candidates: Annotated[tuple[SceneCandidate, ...], Meta(max_length=32)] = ()
 
 
 # -- light (TALQ Lamp Monitor and Electrical Meter functions) ---------------------------------------------
@@ -526,6 +609,6 @@ NAME_OF: dict[type[Event], str] = {event: name for name, event in EVENTS.items()
 """The wire name of every event type."""
 
 INTERNAL: frozenset[type[Event]] = frozenset(
-    {Ticked, CredentialChecked, FaceIdentified, PlateRead, PlateChecked},
+    {Ticked, CredentialChecked, FaceIdentified, PlateRead, PlateChecked, SceneJudged},
 )
 """Events only the gateway itself makes; a device that sends one is lying."""

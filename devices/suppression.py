@@ -40,8 +40,14 @@ class Root(Struct, frozen=True, kw_only=True):
 
 
 _DARK = frozenset({"lamp_out", "lamp_dark_at_night", "stair_light_out", "lamp_group_dark", "lamp_supply_loss"})
-_BLIND = frozenset({"camera_signal_lost", "camera_occluded", "camera_moved", "camera_defocused", "camera_frozen"})
-_SEEN = frozenset({"zone_intrusion", "fire_lane_blocked", "stray_bikes", "shed_growing"})
+_BLIND = frozenset(
+    {"camera_signal_lost", "camera_occluded", "camera_moved", "camera_defocused", "camera_frozen"}
+    | {"camera_too_dark", "camera_blown_out"}
+)
+_SEEN = frozenset(
+    {"zone_intrusion", "fire_lane_blocked", "stray_bikes", "shed_growing", "ebike_indoors"}
+    | {"zone_changed_build", "zone_changed_fire_lane", "zone_changed_parking"}
+)
 _SILENT = frozenset({"clock_wrong", "battery_low", "device_flapping"}) | _DARK | _BLIND
 _OFF = frozenset({"device_offline"})
 _UPKEEP = frozenset(code for code, kind in ALERT_TYPES.items() if kind.severity is Severity.P3) - {"alarm_flood"}
@@ -53,6 +59,8 @@ ROOTS: Mapping[str, Root] = {
     "lamp_supply_loss": Root(hides=_DARK - {"lamp_supply_loss"}, reach=Reach.DEVICE),
     "lamp_group_dark": Root(hides=frozenset({"lamp_out", "lamp_dark_at_night"}), reach=Reach.UPLINK),
     **{code: Root(hides=_SEEN, reach=Reach.DEVICE) for code in sorted(_BLIND)},
+    "smoke": Root(hides=frozenset({"door_held_open"}), reach=Reach.BUILDING),
+    "heat": Root(hides=frozenset({"door_held_open"}), reach=Reach.BUILDING),
     "alarm_flood": Root(hides=_UPKEEP, reach=Reach.COMMUNITY),
 }
 """Type of the cause -> what it explains."""

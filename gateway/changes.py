@@ -10,7 +10,7 @@ from msgspec import Struct
 from devices import incidents
 from devices.alerts import Alert
 from devices.commands import CommandRecord
-from devices.effects import IdentifyFace, ReadPlate
+from devices.effects import IdentifyFace, ReadPlate, WatchScene
 from devices.events import Event
 from devices.kinds.link import Link
 from devices.model import HttpCall, HttpReply, Outgoing
@@ -50,7 +50,7 @@ class Job(NamedTuple):
 
     id: str
     device: str
-    question: IdentifyFace | ReadPlate
+    question: IdentifyFace | ReadPlate | WatchScene
 
 
 class Sending(NamedTuple):
@@ -102,6 +102,7 @@ class Changes:
         "points",
         "policies",
         "quarantined",
+        "scenes",
         "sendings",
         "sightings",
         "standing",
@@ -125,6 +126,7 @@ class Changes:
         self.captures: dict[str, tuple[str, datetime, bytes]] = {}
         self.quarantined: list[Quarantined] = []
         self.points: list[Point] = []
+        self.scenes: dict[str, bytes] = {}  # what is remembered of a camera's view
         self.sendings: list[Sending] = []
         self.sightings: list[Sighting] = []
         self.standing: dict[tuple[str, str], bytes] = {}  # device and topic: what was said there last
@@ -148,6 +150,7 @@ class Changes:
         self.captures.update(other.captures)
         self.quarantined += other.quarantined
         self.points += other.points
+        self.scenes.update(other.scenes)
         self.sendings += other.sendings
         self.sightings += other.sightings
         self.standing.update(other.standing)

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from devices import registry
 from devices.events import DenyReason, Listing, Method
+from devices.kinds import scene
 from devices.model import Device, Protocol
 from gateway.actions import NotFoundError
 from gateway.people import People
@@ -31,8 +32,10 @@ from gateway.routes import FilterError, check_own
 from gateway.store import Store, us, when
 from gateway.templates import Photos
 from gateway.vault import Vault
-from gateway.vehicles import ImportReport, Vehicle, listing_now, new_vehicle_id, normal_plate, read_csv
+from gateway.vehicles import ImportReport, Vehicle, new_vehicle_id, normal_plate, read_csv
 from vision.gallery import Gallery
+from vision.plate_index import PlateIndex
+from vision.registry_match import WORTH_ASKING
 
 _ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")
 _NO_ADDRESS = re.compile(r"[/+#\x00-\x1f\x7f]")
@@ -58,6 +61,8 @@ class Directory:
         self._devices: dict[str, Device] = {}
         self._addresses: dict[tuple[str, str], Device] = {}
         self._vehicles: dict[str, Vehicle] = {}
+        self._lanes: tuple[Device, ...] | None = None
+        self._plates: PlateIndex | None = None
         self.residents = People(store, vault, gallery)
         self.listeners = self.residents.listeners
         """Called after whom or what devices should know of has changed."""
@@ -79,6 +84,7 @@ class Directory:
             self._devices = {device.id: device for device in devices}
             self._addresses = {(device.protocol, device.address): device for device in devices}
             self._vehicles = {vehicle.plate: vehicle for vehicle in vehicles}
+            self._lanes = self._plates = None
         self.residents.load()
         self.roster.load()
 
@@ -91,6 +97,13 @@ class Directory:
     def device_at(self, protocol: str, address: str) -> Device | None:
         """The device a protocol knows by this address."""
         return self._addresses.get((protocol, address))
+
+    def lanes(self, community: str) -> tuple[Device, ...]:
+        """Every vehicle lane of a community."""
+        lanes = self._lanes
+        if lanes is None:
+            lanes = self._lanes = tuple(d for d in self._devices.copy().values() if d.kind == "barrier")
+        return tuple(lane for lane in lanes if lane.community == community)
 
     def devices(self) -> list[Device]:
         """Every device, by id."""
@@ -125,6 +138,7 @@ class Directory:
             with self._store.write() as db:
                 _write_devices(db, [device])
             self._devices[device.id] = device
+            self._lanes = None
             self._addresses[(device.protocol, device.address)] = device
             # An address that stays is never missing in between: the engine would take its messages for a stranger's.
             if known and (known.protocol, known.address) != (device.protocol, device.address):
@@ -145,6 +159,7 @@ class Directory:
                 db.execute("DELETE FROM devices WHERE id = ?", (device_id,))
                 db.execute("DELETE FROM device_access WHERE device = ?", (device_id,))
             del self._devices[device_id]
+            self._lanes = None
             self._addresses.pop((device.protocol, device.address), None)
 
     # -- residents ---------------------------------------------
@@ -177,10 +192,14 @@ class Directory:
 
     # -- vehicles ---------------------------------------------
 
-    def check_plate(self, plate: str, now: datetime) -> tuple[Listing, str]:
-        """Where exactly this plate stands now, and the vehicle's id or ""; a near miss is unknown."""
-        vehicle = self._vehicles.get(normal_plate(plate))
-        return (Listing.UNKNOWN, "") if vehicle is None else (listing_now(vehicle, now), vehicle.id)
+    def near_plates(self, plate: str) -> list[Vehicle]:
+        """Registered vehicles whose plates may have been misread as this one, in no order. `plate`: normal."""
+        index = self._plates
+        if index is None:
+            with self._lock:
+                index = self._plates = PlateIndex(self._vehicles)
+        found = (self._vehicles.get(near) for near in index.near(plate, WORTH_ASKING))
+        return [vehicle for vehicle in found if vehicle is not None]
 
     def vehicle(self, plate: str) -> Vehicle | None:
         """The vehicle with this plate."""
@@ -209,6 +228,7 @@ class Directory:
             with self._store.write() as db:
                 db.execute("DELETE FROM vehicles WHERE plate = ?", (normal,))
             del self._vehicles[normal]
+            self._plates = None
         self._tell()
 
     def import_vehicles(self, text: str) -> ImportReport:
@@ -224,7 +244,10 @@ class Directory:
     def _put_vehicles(self, vehicles: Sequence[Vehicle]) -> None:
         with self._store.write() as db:
             self._write_vehicles(db, vehicles)
+        known = len(self._vehicles)
         self._vehicles |= {vehicle.plate: vehicle for vehicle in vehicles}
+        if len(self._vehicles) != known:
+            self._plates = None
         self._tell()
 
     def _write_vehicles(self, db: Connection, vehicles: Sequence[Vehicle]) -> None:
@@ -352,6 +375,10 @@ def _check_device(device: Device) -> None:
         check_own(device, protocols)
     except FilterError as error:
         raise InvalidError(f"options: {error}") from error
+    try:
+        scene.zones(device)
+    except ValueError as error:
+        raise InvalidError(str(error)) from error
     try:
         ZoneInfo(device.zone)
     except (LookupError, ValueError, OSError) as error:

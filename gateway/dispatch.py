@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import datetime
-from typing import Literal
 
 import structlog
 
-from devices.effects import IdentifyFace
+from devices.effects import Effect, IdentifyFace, ReadPlate, WatchScene
 from devices.model import HttpCall, HttpReply
 from gateway import metrics
 from gateway.caller import Caller
@@ -18,22 +17,35 @@ from gateway.evidence import Evidence
 from gateway.inbox import CommandUnsent, Inbox, VisionAnswer
 from gateway.mqtt import Mqtt
 from vision.pool import Pool
-from vision.types import Look, Unreadable, outcome
+from vision.types import Kind, Look, SceneTask, Unreadable, encode, outcome
 
 log = structlog.get_logger()
 
+_KINDS: dict[type[Effect], Kind] = {IdentifyFace: "face", ReadPlate: "plate", WatchScene: "scene"}
 NO_VISION = Unreadable(reason="vision is switched off")
 
 
 class Dispatch:
-    """Publishes commands and replies, has devices called, and gives pictures to vision."""
+    """Publishes commands and replies, has devices called, and gives pictures to vision. `memory_of`: what is known of
+    a camera's view.
+    """
 
-    def __init__(self, *, mqtt: Mqtt, caller: Caller, pool: Pool | None, evidence: Evidence, inbox: Inbox) -> None:
+    def __init__(
+        self,
+        *,
+        mqtt: Mqtt,
+        caller: Caller,
+        pool: Pool | None,
+        evidence: Evidence,
+        inbox: Inbox,
+        memory_of: Callable[[str], bytes],
+    ) -> None:
         self._mqtt = mqtt
         self._caller = caller
         self._pool = pool
         self._evidence = evidence
         self._inbox = inbox
+        self._memory_of = memory_of
         self._unsent: list[CommandUnsent] = []
 
     def send(self, batch: Changes, clock: Callable[[], datetime]) -> list[CommandUnsent]:
@@ -63,7 +75,8 @@ class Dispatch:
 
     def look(self, job: Job, now: datetime, *, image: bytes | None = None) -> None:
         """Give a picture to vision; its answer comes back through the inbox, whatever happens."""
-        kind: Literal["face", "plate"] = "face" if isinstance(job.question, IdentifyFace) else "plate"
+        question = job.question
+        kind = _KINDS[type(question)]
         left = (job.question.not_after - now).total_seconds()
         picture = image if image is not None else self._picture(job.question.evidence)
 
@@ -81,7 +94,13 @@ class Dispatch:
         elif self._pool is None:
             answer(NO_VISION)
         else:
-            self._pool.submit(kind, picture, deadline_s=left).add_done_callback(done)
+            context = self._scene(question, job.device) if isinstance(question, WatchScene) else b""
+            self._pool.submit(kind, picture, deadline_s=left, context=context).add_done_callback(done)
+
+    def _scene(self, question: WatchScene, device: str) -> bytes:
+        zones = {zone.name: zone.polygon for zone in question.zones}
+        at = question.captured_at.timestamp()
+        return encode(SceneTask(at=at, zones=zones, memory=self._memory_of(device)))
 
     def _picture(self, key: str) -> bytes | None:
         try:

@@ -11,7 +11,7 @@ from gateway.actions import RefusedError
 from gateway.residents import Face
 from vision.gallery import Gallery
 from vision.quality import LOOKS_LIKE_ANOTHER, Advice, advice
-from vision.types import FaceFound, Kind, Look, NoPlate, PlateFound, PlateUnsure, outcome
+from vision.types import FaceFound, Kind, Look, NoPlate, PlateFound, PlateUnsure, SceneSeen, outcome
 
 DEADLINE_S = 20.0
 """How long one photo may wait for its look, seconds."""
@@ -62,8 +62,8 @@ def embedding_of(seen: Look) -> bytes:
 
 def face_or_reason(seen: Look, image: bytes, known: Known) -> Face | Advice:
     """The face of a photo, or why it cannot be used."""
-    if isinstance(seen, PlateFound | PlateUnsure | NoPlate):
-        raise TypeError("a plate was looked for instead of a face")
+    if isinstance(seen, PlateFound | PlateUnsure | NoPlate | SceneSeen):
+        raise TypeError("something else was looked for instead of a face")
     if told := advice(seen):
         return told
     face = Face(image=image, embedding=embedding_of(seen))

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from devices.effects import IdentifyFace, ReadPlate
+from devices.effects import IdentifyFace, ReadPlate, WatchScene
 from devices.errors import DecodeError
 from devices.events import evidence_key
 from gateway.actions import (
@@ -28,7 +28,8 @@ from gateway.hub import Hub
 from gateway.inbox import Called, CommandUnsent, VisionAnswer
 from gateway.journal import Journal
 from gateway.reader import event_id
-from gateway.sight import plate_seen
+from gateway.sight import plate_seen, scene_seen
+from vision.types import SceneSeen
 
 log = structlog.get_logger()
 
@@ -97,6 +98,10 @@ class Errands:
                 turn.sightings += [sighting] if sighting else []
             case ReadPlate() as question:
                 event = plate_seen(question, answer.look, now)
+            case WatchScene() as question:
+                event = scene_seen(question, answer.look, now)
+                if isinstance(answer.look, SceneSeen):
+                    turn.scenes[device.id] = answer.look.memory
         self._hub.fact(
             event, device, bytes.fromhex(job.id)[:6] + b"look" + bytes.fromhex(job.id)[6:12], now, batch, turn
         )

@@ -25,6 +25,7 @@ from devices.effects import (
     Command,
     Effect,
     IdentifyFace,
+    MatchPlate,
     OpenPassage,
     RaiseAlert,
     ReadPlate,
@@ -35,6 +36,7 @@ from devices.effects import (
     Speak,
     SyncTime,
     TakeSnapshot,
+    WatchScene,
 )
 from devices.errors import UnsupportedCommandError
 from devices.events import (
@@ -54,9 +56,10 @@ from devices.events import (
     Ticked,
     evidence_key,
 )
+from devices.kinds import barrier
 from devices.kinds import link as links
 from devices.model import Device, DeviceKind, Protocol, Reading
-from gateway import metrics
+from gateway import metrics, plates
 from gateway.actions import NotFoundError, RefusedError, SendCommand
 from gateway.alertbook import AlertBook
 from gateway.changes import Changes, DeviceState, EventRow, Job, Point, Sending
@@ -124,8 +127,10 @@ class Hub:
             SyncTime: self._command,
             CheckCredential: self._check_credential,
             CheckPlate: self._check_plate,
+            MatchPlate: self._match_plate,
             IdentifyFace: self._ask_vision,
             ReadPlate: self._ask_vision,
+            WatchScene: self._ask_vision,
             RecordPoint: self._record_point,
             Report: self._report,
         }
@@ -376,20 +381,27 @@ class Hub:
         )
         return [checked]
 
-    def _check_plate(self, effect: CheckPlate, cause: Cause, _b: Changes, _t: Changes) -> list[Event]:
-        listing, vehicle = self._directory.check_plate(effect.plate, cause.now)
-        return [
-            PlateChecked(
-                at=max(effect.at, cause.now),
-                plate=effect.plate,
-                listing=listing,
-                vehicle=vehicle,
-                evidence=effect.evidence,
-                captured_at=effect.captured_at,
-            )
-        ]
+    def _check_plate(self, effect: CheckPlate, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
+        checked = plates.checked(effect, self._directory, cause.now)
+        return [replace(checked, elsewhere=self._elsewhere(checked, cause.device, batch, turn))]
 
-    def _ask_vision(self, effect: IdentifyFace | ReadPlate, cause: Cause, _b: Changes, turn: Changes) -> list[Event]:
+    def _match_plate(self, effect: MatchPlate, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
+        matched = plates.matched(effect, self._directory, cause.now)
+        return [replace(matched, elsewhere=self._elsewhere(matched, cause.device, batch, turn))]
+
+    def _elsewhere(self, event: PlateChecked, here: Device, batch: Changes, turn: Changes) -> str:
+        """Another lane of the community that has just let this vehicle through; "" for none."""
+        for lane in self._directory.lanes(here.community) if here.kind == "barrier" and event.vehicle else ():
+            held = (
+                self.states.device(lane, batch, turn).kind if lane.id != here.id and self.states.knows(lane) else None
+            )
+            if isinstance(held, barrier.Barrier) and barrier.let_through(held, event.plate, event.captured_at, lane):
+                return lane.id
+        return ""
+
+    def _ask_vision(
+        self, effect: IdentifyFace | ReadPlate | WatchScene, cause: Cause, _b: Changes, turn: Changes
+    ) -> list[Event]:
         job = Job(cause.id.hex(), cause.device.id, effect)
         turn.jobs[job.id] = job
         return []

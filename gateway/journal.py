@@ -12,7 +12,7 @@ import structlog
 
 from devices.alerts import Alert
 from devices.commands import CommandRecord
-from devices.effects import IdentifyFace, ReadPlate
+from devices.effects import IdentifyFace, ReadPlate, WatchScene
 from devices.events import NAME_OF
 from devices.kinds.link import Link
 from devices.model import DeviceKind
@@ -32,7 +32,7 @@ _OLD_CHANGES = """DELETE FROM alert_changes WHERE seq IN (SELECT seq FROM alert_
   AND NOT EXISTS (SELECT 1 FROM alerts WHERE alerts.id = alert_changes.alert AND alerts.open = 1)"""
 
 _json = msgspec.json.Encoder()
-_question = msgspec.json.Decoder(IdentifyFace | ReadPlate)
+_question = msgspec.json.Decoder(IdentifyFace | ReadPlate | WatchScene)
 
 
 class CommitError(RuntimeError):
@@ -182,7 +182,7 @@ class Journal:
                 ),
             )  # fmt: skip
         for job in batch.jobs.values():
-            kind = "face" if isinstance(job.question, IdentifyFace) else "plate"
+            kind = str(job.question.__struct_config__.tag)
             self._db.execute(
                 "INSERT OR IGNORE INTO jobs(id, kind, device, body, not_after) VALUES (?,?,?,?,?)",
                 (job.id, kind, job.device, _json.encode(job.question), us(job.question.not_after)),
@@ -190,6 +190,11 @@ class Journal:
         self._db.executemany("DELETE FROM jobs WHERE id=?", [(job,) for job in batch.jobs_done])
 
     def _write_rest(self, batch: Changes, now: datetime) -> None:
+        self._db.executemany(
+            "INSERT OR REPLACE INTO scenes VALUES(?, ?)",
+            [(device, self._vault.seal(memory, f"scene:{device}")) for device, memory in batch.scenes.items()],
+        )
+        self._db.executemany("DELETE FROM scenes WHERE device = ?", [(device,) for device in batch.forgotten])
         expires = us(now + timedelta(days=self._retention.evidence_days))
         for key, (device, at, image) in batch.captures.items():
             media = "image/png" if image.startswith(b"\x89PNG") else "image/jpeg"
@@ -334,6 +339,11 @@ class Journal:
         """The faces seen lately, oldest first."""
         rows = self._db.execute("SELECT * FROM sightings WHERE at >= ? ORDER BY at", (us(now - REMEMBERED),))
         return [Sighting(device, when(at), evidence, print_) for device, at, evidence, print_ in rows]
+
+    def scene(self, device: str) -> bytes:
+        """What is remembered of a camera's view; b"" when nothing is."""
+        row = self._db.execute("SELECT memory FROM scenes WHERE device = ?", (device,)).fetchone()
+        return self._vault.open(row[0], f"scene:{device}") if row else b""
 
     def newest(self) -> datetime | None:
         """When the last fact was journalled."""

@@ -24,11 +24,12 @@ from devices.events import (
     Event,
     Listing,
     PlateChecked,
+    PlateVerdict,
     Ticked,
     VehiclePassed,
 )
 from devices.model import Device, Step
-from gateway import outage, settings
+from gateway import doubts, outage, settings
 from gateway.policy import Policy
 from gateway.scenarios import SCENARIOS
 
@@ -121,6 +122,8 @@ def _blocked(state: Visit, event: Event, device: Device | None, limits: settings
 
 def _unknown_scope(event: Event, device: Device) -> str:
     match event:
+        case PlateChecked(settled=False) | PlateChecked(verdict=PlateVerdict.UNSURE):
+            return ""  # a better picture may come; and what may be registered is not unknown
         case PlateChecked(listing=Listing.UNKNOWN | Listing.EXPIRED, plate=plate) | VehiclePassed(plate=plate) if plate:
             return f"{device.id}/{_digest(plate)}"
     return ""
@@ -274,6 +277,13 @@ POLICIES: tuple[Policy, ...] = (
         even_late=True,
     ),
     Policy(name="unknown_vehicle", initial=Visit(), scope=_unknown_scope, decide=_unknown, deadline=_visit_deadline),
+    Policy(
+        name="plate_doubt",
+        initial=doubts.Doubts(),
+        scope=doubts.scope,
+        decide=doubts.decide,
+        deadline=doubts.deadline,
+    ),
     Policy(name="vehicle_overstay", initial=Stay(), scope=_stay_scope, decide=_stay, deadline=_stay_deadline),
     Policy(
         name="door_open_nobody_passed",

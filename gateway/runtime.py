@@ -155,7 +155,12 @@ class Gateway:
             hub=hub,
             journal=journal,
             dispatch=Dispatch(
-                mqtt=self._mqtt, caller=self._caller, pool=self.pool, evidence=self.evidence, inbox=self.inbox
+                mqtt=self._mqtt,
+                caller=self._caller,
+                pool=self.pool,
+                evidence=self.evidence,
+                inbox=self.inbox,
+                memory_of=journal.scene,
             ),
             evidence=self.evidence,
             directory=self.directory,

@@ -107,5 +107,9 @@ CREATE TABLE standing(device TEXT NOT NULL, topic TEXT NOT NULL, said BLOB NOT N
   WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF, _FACES, _HTTP_ACCESS, _LISTS, _STANDING)
+_SCENES = """
+CREATE TABLE scenes(device TEXT PRIMARY KEY, memory BLOB NOT NULL) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF, _FACES, _HTTP_ACCESS, _LISTS, _STANDING, _SCENES)
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""

@@ -12,6 +12,9 @@ from simulators.estate import Estate, Happening, What
 UP_AFTER, ON_LOOP_AFTER, OFF_LOOP_AFTER, DOWN_AFTER = 0.5, 1.0, 2.0, 3.0
 """Seconds from the command to the raised arm, to the car on the loop, to the free loop, to the lowered arm."""
 
+SHOTS_A_PASSAGE, SHOT_EVERY = 2, 0.3
+"""Pictures the lane camera takes of one car, and the seconds between them."""
+
 
 def is_welcome(estate: Estate, plate: str) -> bool:
     """Whether a barrier should open for this plate."""
@@ -24,8 +27,17 @@ def tell(voice: Voice, happening: Happening, now: datetime) -> list[Later]:
         return []
     world = voice.world
     world.ledger.presented(voice.device.id, now, welcome=is_welcome(world.estate, happening.plate))
-    picture = world.pictures.car(happening.plate, happening.number)
-    return [voice.event(PlateCaptured, now, image=picture, direction=Direction(voice.device.direction))]
+    direction = Direction(voice.device.direction)
+    return [
+        voice.event(
+            PlateCaptured,
+            now,
+            after=shot * SHOT_EVERY,
+            image=world.pictures.car(happening.plate, happening.number + shot),
+            direction=direction,
+        )
+        for shot in range(SHOTS_A_PASSAGE)
+    ]
 
 
 def obey(voice: Voice, command_id: str, command: Command, now: datetime) -> list[Later]:

@@ -13,10 +13,10 @@ from typing import Literal
 
 from vision.types import Job, Look
 
-Lane = Literal["face", "plate", "enrol"]
-LANES: tuple[Lane, ...] = ("face", "plate", "enrol")
+Lane = Literal["face", "plate", "enrol", "scene"]
+LANES: tuple[Lane, ...] = ("face", "plate", "enrol", "scene")
 """Somebody stands at a gate while a car waits behind glass, and who is being enrolled sits in an office: in this order.
-A lane's name is the kind of job in it."""
+A lane's name is the kind of job in it. Scenes last, without a claim: their pictures come again."""
 PATIENCE: dict[Lane, int] = {"plate": 3, "enrol": 31}
 """How many jobs of other lanes may go before one that waits, so that a crowd at the door holds up neither the barrier
 nor the office for good: at the worst every fourth job is a plate, and every thirty-second a photograph to enrol."""
@@ -54,8 +54,8 @@ class Ticket:
 
 
 class Queue:
-    """A bounded queue of three lanes (`LANES`): the first that has a job goes first, none is passed over for ever
-    (`PATIENCE`). Within a lane the order is that of coming.
+    """A bounded queue of lanes (`LANES`): the first that has a job goes first, none of those in `PATIENCE` is passed
+    over for ever. Within a lane the order is that of coming.
     """
 
     def __init__(self, size: int) -> None:

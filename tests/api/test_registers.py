@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from devices.effects import CheckPlate
 from devices.events import Listing
+from gateway.plates import checked
 from gateway.subscriptions import Letter, Subscriptions
 from tests.api.conftest import Estate, in_hours
 
@@ -17,11 +19,15 @@ def test_a_vehicle_is_registered_changed_and_forgotten(call, estate: Estate):
     added = call("PUT", "/v1/vehicles/粤b·12345", writer, json={"owner": "测试车主", "valid_to": in_hours(1)})
     assert (added.status_code, added.json()["plate"], added.json()["listing"]) == (201, "粤B12345", "allow")
     now = datetime.now(UTC)
-    assert estate.directory.check_plate("粤B-12345", now) == (Listing.ALLOW, added.json()["id"])
-    assert estate.directory.check_plate("粤B12346", now) == (Listing.UNKNOWN, "")
+    found = checked(CheckPlate(plate="粤B-12345", at=now, captured_at=now), estate.directory, now)
+    assert (found.listing, found.vehicle) == (Listing.ALLOW, added.json()["id"])
+    found = checked(CheckPlate(plate="粤B98764", at=now, captured_at=now), estate.directory, now)
+    assert (found.listing, found.vehicle) == (Listing.UNKNOWN, "")
     blocked = call("PUT", "/v1/vehicles/粤B12345", writer, json={"listing": "block"})
     assert (blocked.status_code, blocked.json()["id"]) == (200, added.json()["id"])
-    assert estate.directory.check_plate("粤B12345", now)[0] is Listing.BLOCK
+    assert (
+        checked(CheckPlate(plate="粤B12345", at=now, captured_at=now), estate.directory, now).listing is Listing.BLOCK
+    )
     assert [v["plate"] for v in call("GET", "/v1/vehicles", writer).json()["items"]] == ["粤B12345"]
     assert call("DELETE", "/v1/vehicles/粤B12345", writer).status_code == 204
     assert call("DELETE", "/v1/vehicles/粤B12345", writer).status_code == 404

@@ -33,6 +33,7 @@ from devices.events import (
     Event,
     FaceCaptured,
     FaceIdentified,
+    FrameCaptured,
     HazardDetected,
     LampFault,
     LampFaulted,
@@ -43,6 +44,7 @@ from devices.events import (
     PlateCaptured,
     PlateChecked,
     PlateRead,
+    SceneJudged,
     SensorMeasured,
     TamperDetected,
     Ticked,
@@ -58,7 +60,7 @@ WORDS = st.sampled_from(["", "a", "b"])
 NUMBERS = st.floats(-1000, 1000)
 
 
-def _values(kind: Any) -> st.SearchStrategy[Any]:  # noqa: PLR0911 - one table
+def _values(kind: Any) -> st.SearchStrategy[Any]:  # noqa: C901, PLR0911 - one table
     """Values for one field of an event."""
     match kind:
         case msgspec.inspect.UnionType(types=types):
@@ -73,6 +75,12 @@ def _values(kind: Any) -> st.SearchStrategy[Any]:  # noqa: PLR0911 - one table
             return NUMBERS if high is None else st.floats(low or 0, high)
         case msgspec.inspect.EnumType(cls=cls):
             return st.sampled_from(list(cls))
+        case msgspec.inspect.StructType(cls=cls):
+            return _of(cls)
+        case msgspec.inspect.VarTupleType(item_type=item):
+            return st.lists(_values(item), max_size=3).map(tuple)
+        case msgspec.inspect.TupleType(item_types=items):
+            return st.tuples(*(_values(item) for item in items))
         case msgspec.inspect.DateTimeType():
             return TIMES
     return WORDS
@@ -87,7 +95,7 @@ ANYTHING = st.one_of(*(_of(event) for event in EVENTS.values()))
 CONCERNS: dict[str, tuple[type[Event], ...]] = {
     "face_gate": (FaceCaptured, FaceIdentified, CredentialChecked, DoorChanged, DoorAlarmed, AccessDenied),
     "barrier": (PlateCaptured, PlateRead, PlateChecked, BarrierMoved, LoopChanged, BarrierFaulted, VehiclePassed),
-    "camera": (ObjectDetected,),
+    "camera": (ObjectDetected, FrameCaptured, SceneJudged),
     "light": (LampMeasured, LampFaulted),
     "cover": (CoverMoved, WaterMeasured, BatteryMeasured),
     "bay": (BayChanged, PlateChecked),

@@ -111,7 +111,14 @@ class Shell:
             ),
             hub=self.hub,
             journal=self.journal,
-            dispatch=Dispatch(mqtt=wire, caller=self.caller, pool=pool, evidence=evidence, inbox=self.inbox),
+            dispatch=Dispatch(
+                mqtt=wire,
+                caller=self.caller,
+                pool=pool,
+                evidence=evidence,
+                inbox=self.inbox,
+                memory_of=self.journal.scene,
+            ),
             evidence=evidence,
             directory=self.directory,
             face_sight=FaceSight(

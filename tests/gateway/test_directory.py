@@ -19,12 +19,18 @@ from gateway.refusals import InvalidError, TakenError
 from gateway.residents import Enrolment
 from gateway.store import Store
 from gateway.vault import Vault
-from gateway.vehicles import FieldError, checked_plate, decoded, read_csv
+from gateway.vehicles import FieldError, checked_plate, decoded, listing_now, read_csv
 from vision.gallery import Gallery
 
 ZONE = ZoneInfo("Asia/Shanghai")
 GATE = Device(id="gate-1", kind="face_gate", protocol="native", address="G1")
 PLATES = st.from_regex(r"[京粤沪苏][A-HJ-NP-Z][0-9]{5}", fullmatch=True)
+
+
+def listing(register: Directory, plate: str, now: datetime) -> Listing:
+    vehicle = register.vehicle(plate)
+    assert vehicle is not None
+    return listing_now(vehicle, now)
 
 
 @pytest.fixture
@@ -80,12 +86,12 @@ def test_dates_are_the_estates_and_the_last_day_counts(store: Store):
     midnight = datetime(2026, 1, 2, tzinfo=ZONE).astimezone(UTC)
     second = timedelta(seconds=1)
     stands = [
-        register.check_plate("粤B12345", at)[0]
+        listing(register, "粤B12345", at)
         for at in (midnight - second, midnight, midnight + timedelta(days=2) - second, midnight + timedelta(days=2))
     ]
     assert stands == [Listing.EXPIRED, Listing.ALLOW, Listing.ALLOW, Listing.EXPIRED]
-    assert register.check_plate("粤B54321", midnight)[0] is Listing.BLOCK
-    assert register.check_plate("粤B54321", midnight + timedelta(days=9))[0] is Listing.UNKNOWN
+    assert listing(register, "粤B54321", midnight) is Listing.BLOCK
+    assert listing(register, "粤B54321", midnight + timedelta(days=9)) is Listing.UNKNOWN
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ class Eyes:
     def __init__(self) -> None:
         self.looks: dict[bytes, Look] = {}
 
-    def submit(self, _kind: str, image: bytes, *, deadline_s: float) -> Future[Look]:
+    def submit(self, _kind: str, image: bytes, *, deadline_s: float, context: bytes = b"") -> Future[Look]:
         assert deadline_s > 0
         answered: Future[Look] = Future()
         answered.set_result(self.looks[image])

@@ -7,6 +7,13 @@ from vision.types import Job, Kind, NoFace, NoPlate
 kinds = st.lists(st.sampled_from(["face", "plate", "enrol"]), max_size=150)
 
 
+def test_scenes_are_looked_at_when_nobody_waits() -> None:
+    queue = Queue(100)
+    tickets = [ticket(kind) for kind in ("scene", "plate", "scene", "face", "plate")]
+    assert all(queue.put(t) for t in tickets)
+    assert [t.job.kind for t in drain(queue)] == ["face", "plate", "plate", "scene", "scene"]
+
+
 def ticket(kind: Kind) -> Ticket:
     return Ticket(Job(kind, b""), due=0.0)
 

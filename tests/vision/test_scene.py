@@ -187,3 +187,38 @@ def test_frames_of_any_shape_and_content_never_raise_an_error(height: int, width
     for at in range(12):
         for candidate in watch.see(draw.integers(0, 256, (height, width), np.uint8), float(at * 100)):
             assert 0 <= candidate.score <= 1
+
+
+def test_a_watch_taken_up_from_its_memory_at_every_frame_sees_what_one_that_never_stopped_sees() -> None:
+    zones = {"lane": LANE}
+    steady, memory = SceneWatch(zones), b""
+    found = []
+    for number in range(80):
+        frame = noisy(SCENE, number)
+        if number > 20:
+            cv2.rectangle(frame, (180, 160), (290, 225), 20 + number % 3, -1)
+            cv2.rectangle(frame, (190, 170), (240, 200), 230, -1)
+        taken_up = SceneWatch.resumed(memory, zones)
+        expected = steady.see(frame, number * 60.0)
+        assert taken_up.see(frame, number * 60.0) == expected
+        memory = taken_up.memory()
+        found += expected
+    assert {one.condition for one in found} == {Condition.CHANGED}
+    assert len(memory) < 600_000
+
+
+def test_a_zone_that_was_taken_away_is_forgotten() -> None:
+    watch = SceneWatch({"lane": LANE})
+    learnt(watch)
+    watch._since[Condition.CHANGED, "lane"] = 5.0
+    assert SceneWatch.resumed(watch.memory(), {})._since == {}
+
+
+def test_a_simulated_day_of_rain_dusk_and_lamplight_raises_nothing() -> None:
+    """A picture every ten minutes: day, a shower, passers-by, dusk, lamplight, and dawn again."""
+    watch = SceneWatch({"lane": LANE})
+    frames = [noisy(SCENE, number) for number in range(20)]
+    frames += [shape(number) for shape in (rain, passers_by) for number in range(12)]
+    frames += [dusk(number) for number in (*range(0, 200, 4), *range(200, 0, -4))]
+    told = [one for n, frame in enumerate(frames) for one in watch.see(frame, n * 600.0)]
+    assert told == []
