@@ -15,6 +15,7 @@ from api.facade import Gateway
 from devices.alert_types import ALERT_TYPES
 from devices.alerts import Alert
 from devices.commands import LISTS, CommandRecord, name_of
+from devices.effects import COMMANDS
 from devices.escalation import LEVELS
 from devices.kinds.link import PARAMS as LINK_PARAMS
 from devices.model import Device, DeviceKind, Protocol
@@ -116,9 +117,11 @@ def _change(row: sqlite3.Row) -> dict[str, Any]:
 
 
 def commands_of(device: Device, protocols: Mapping[str, Protocol]) -> list[str]:
-    """What a device can be told: what its protocol has a message for and its kind has a use for."""
+    """What a device can be told: what its protocol has a message for and its kind has a use for. What only the gateway
+    says by itself is not among it.
+    """
     protocol = protocols.get(device.protocol)
-    spoken = {name_of(command) for command in protocol.commands} if protocol else set()
+    spoken = {name_of(command) for command in protocol.commands if command in COMMANDS.values()} if protocol else set()
     return sorted(spoken & _USES.get(device.kind, spoken - LISTS))
 
 

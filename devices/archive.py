@@ -19,7 +19,7 @@ from msgspec import Raw, Struct
 from devices.codecs import CODECS, Uplink
 from devices.errors import DecodeError
 from devices.model import Decoded, HttpPart, HttpPush, Protocol, Reading
-from devices.protocols.wire import Scalar, inner, parse, text
+from devices.protocols.wire import Scalar, inner, parse, text, unwrapped
 
 HTTP_TOPICS = {"/Subscribe/": "oem_face"}
 """Where a vendor posts the same messages over HTTP: start of the path -> name of the protocol."""
@@ -37,13 +37,17 @@ SPOKEN = {
     "frigate": "frigate",
     "home-assistant-discovery": "home_assistant",
     "homie": "homie",
+    "oem facial recognition": "oem_face",
     "onvif": "onvif",
     "shelly": "shelly",
     "sparkplug": "sparkplug",
     "tasmota": "tasmota",
     "thingsboard-gateway": "tb_gateway",
     "ttn": "ttn",
+    "vbar": "vf",
     "zigbee2mqtt": "zigbee2mqtt",
+    "伊兰度": "yld",
+    "臻识 vzenith": "vzenith",
 }
 """What a file calls its protocol (start of the text, lower case) -> our name, where a site chose topics of its own."""
 CODED = {
@@ -197,7 +201,8 @@ def _filled(file: _File) -> str:
 def _own_id(payload: Raw) -> str:
     for path in _OWN_IDS:
         try:
-            found = inner(payload, *path)
+            holder = inner(payload, *path[:-1]) if path[:-1] else payload
+            found = inner(unwrapped(holder), path[-1]) if holder is not None else None
             own = text(_SCALAR.decode(found)) if found is not None else ""
         except ValueError:
             continue

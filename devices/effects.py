@@ -145,7 +145,6 @@ COMMANDS: dict[str, type[Command]] = {
     str(c.__struct_config__.tag): c
     for c in (
         OpenPassage,
-        AnswerCredential,
         CloseBarrier,
         SetLamp,
         Speak,
@@ -154,10 +153,11 @@ COMMANDS: dict[str, type[Command]] = {
         SyncTime,
         SyncPersons,
         SyncPlates,
-        ReportLists,
     )
 }
-"""Every command type by its wire name."""
+"""What a device of ours can be told, by its wire name. `AnswerCredential` and `ReportLists` are the gateway's own: they
+answer a question of the device and ask one, and nobody gives them.
+"""
 
 
 # -- questions the registry answers at once ---------------------------------------------

@@ -83,7 +83,7 @@ class Outgoing(Struct, frozen=True, kw_only=True):
 
 class ListLimits(Struct, frozen=True, kw_only=True):
     """How much of a list one message may carry: entries added or changed (`put`) or removed, and bytes of photos. A
-    message carries the one or the other, never both.
+    message carries the one or the other, never both. 0: it has no way to remove any, or takes no photos.
     """
 
     put: int = 500

@@ -39,9 +39,13 @@ _WHAT: Mapping[type[SyncPersons | SyncPlates], str] = {SyncPersons: "persons", S
 
 
 def list_of(device: Device, protocol: Protocol) -> str | None:
-    """Which list the device could hold: "persons", "plates", or None where its kind or protocol has none."""
-    command = _LISTS.get(device.kind)
-    return _WHAT[command] if command in protocol.commands and command is not None else None
+    """Which list the device could hold: "persons", "plates", or None where its kind or protocol has none, or none that
+    we could keep: nobody is put onto a terminal that cannot be told to forget, and of cards we have hashes only.
+    """
+    command, limits = _LISTS.get(device.kind), protocol.lists
+    if command is None or command not in protocol.commands or not limits.remove:
+        return None
+    return None if command is SyncPersons and not limits.photo_bytes else _WHAT[command]
 
 
 # -- what a device should hold ---------------------------------------------

@@ -22,7 +22,7 @@ from typing import Any
 import structlog
 from msgspec import Struct
 
-from devices.effects import Command, PersonEntry, SyncPersons, SyncPlates
+from devices.effects import Command, PersonEntry, ReportLists, SyncPersons, SyncPlates
 from devices.events import ListAnswered, ListReported
 from devices.kinds.link import Link
 from devices.model import Device, Protocol
@@ -46,6 +46,8 @@ BUSY_S, IDLE_S, AT_ONCE_S = 0.5, 30.0, 0.2
 """Seconds to the next look: while something is waited for, while nothing is, and between two looks at the least."""
 QUIET_FOR = timedelta(seconds=30)
 """A device with nothing to do is looked at again after this, or when the register changes: consents come to an end."""
+ASKED_EVERY = timedelta(hours=6)
+"""A device that can be asked what it holds is asked this often, first when it has all that it should hold."""
 SUBMIT_WITHIN_S = 10.0
 BY = "lists"
 """Who asked for these commands, in the record."""
@@ -89,6 +91,7 @@ class Lists:
         self._awake = threading.Event()
         self._began_at = clock()
         self._quiet: dict[tuple[str, str], datetime] = {}
+        self._asked: dict[str, datetime] = {}
         self._changed = False
         self._holding = False
         self.bugs = 0
@@ -231,9 +234,21 @@ class Lists:
         batch = self._source.within(device, planned) if planned else None
         if batch is None:
             self._quiet[device.id, what] = now + QUIET_FOR
+            self._ask(device, now)
             return False
         self._send(device, what, batch, now)
         return True
+
+    def _ask(self, device: Device, now: datetime) -> None:
+        """Let the device say what it holds, where it can be asked: that shows what it has lost without a restart."""
+        if now < self._asked.get(device.id, now) or not self._source.reports(device):
+            return
+        self._asked[device.id] = now + ASKED_EVERY
+        question = ReportLists(not_after=now + NOT_AFTER, device=device.id)
+        try:
+            self._submit(SendCommand(by=BY, command=question)).result(SUBMIT_WITHIN_S)
+        except Exception as error:  # noqa: BLE001 - as in `_hand_over`; it is asked again in its turn
+            log.info("list_not_asked", device=device.id, trouble=type(error).__name__)
 
     def _send(self, device: Device, what: str, batch: Batch, now: datetime) -> None:
         """Write the batch down, then let it leave."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from devices.effects import PersonEntry
+from devices.effects import PersonEntry, ReportLists
 from devices.model import Device, Protocol
 from gateway import listplan
 from gateway.directory import Directory
@@ -43,6 +43,11 @@ class ListSource:
         if what == "persons":
             return listplan.wanted_persons(self._directory.residents.candidates(), device, now)
         return listplan.wanted_plates(listplan.plate_entries(self._directory.vehicles(), now))
+
+    def reports(self, device: Device) -> bool:
+        """Whether this device can be asked what it holds."""
+        protocol = self._protocols.get(device.protocol)
+        return protocol is not None and ReportLists in protocol.commands
 
     def within(self, device: Device, batch: Batch) -> Batch:
         """As much of it as one message of the device's protocol may carry."""

@@ -418,7 +418,8 @@ class People:
         )
 
     def _digest(self, method: Method, value: str) -> bytes:
-        return self._vault.digest(f"{method.value}:{value.strip()}")
+        """A card's number is hexadecimal in some readers, and they do not agree on the case of its letters."""
+        return self._vault.digest(f"{method.value}:{value.strip().upper()}")
 
     def _refuse_taken(self, db: Connection, person: str, cards: set[bytes]) -> None:
         if db.execute("SELECT 1 FROM people WHERE id = ?", (person,)).fetchone():

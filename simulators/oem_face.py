@@ -14,6 +14,7 @@ from devices.model import Device, Outgoing
 from simulators.device import Later, World
 from simulators.estate import Happening, Role, What
 
+NO_FACE, UNKNOWN = "464", "461"
 _LISTS = frozenset({"EditPerson", "EditPersonsNew", "DelPerson", "DeletePersons"})
 
 
@@ -23,9 +24,6 @@ class Order(Struct, frozen=True, kw_only=True):
     operator: str
     messageId: str = ""  # noqa: N815 - the vendor's name
     info: Any = {}
-
-
-NO_FACE, UNKNOWN = "464", "461"
 
 
 class OemFaceTerminal:
@@ -98,7 +96,7 @@ class OemFaceTerminal:
         return [self._say(f"{self.device.address}/Snap", "StrSnapPush", snap, record=str(self._record))]
 
     def told(self, topic: str, payload: bytes, now: datetime) -> list[Later]:
-        """Obeys Unlock and what changes or asks its list; takes Online-Ack and PushAck; knows nothing else."""
+        """Obeys Unlock, voiceplay and what changes its list; takes Online-Ack and PushAck; knows nothing else."""
         del topic
         ledger = self._world.ledger
         try:
@@ -111,9 +109,11 @@ class OemFaceTerminal:
         if order.operator in _LISTS:
             ledger.commands_received += 1
             return [self._list(order)]
-        if order.operator != "Unlock":
+        if order.operator not in ("Unlock", "voiceplay"):
             return []
         ledger.commands_received += 1
+        if order.operator == "voiceplay":
+            return [self._acknowledge(order, "200")]
         opens = order.info.get("openDoor") == "1"
         if opens:
             ledger.opened(self.device.id, order.messageId, now)

@@ -72,8 +72,15 @@ class _Answer(Struct, frozen=True):
     not_edited: Raw = field(name="EditErrInfo", default=Raw(b"null"))
     deleted: Raw = field(name="DelSucInfo", default=Raw(b"null"))
     not_deleted: Raw = field(name="DelErrInfo", default=Raw(b"null"))
+    errors_added: Scalar = field(name="AddErrNum", default=None)
+    errors_edited: Scalar = field(name="EditErrNum", default=None)
+    errors_deleted: Scalar = field(name="DelErrNum", default=None)
     total: Scalar = field(name="TotalPersonNum", default=None)
     found: Scalar = field(name="QueryPersonNum", default=None)
+
+    @property
+    def errors(self) -> int:
+        return sum(integer(count) or 0 for count in (self.errors_added, self.errors_edited, self.errors_deleted))
 
 
 _ANSWER = msgspec.json.Decoder(_Answer)
@@ -96,7 +103,9 @@ def reason(code: str) -> str:
 
 
 def answered(operator: str, command_id: str, code: Scalar, info: Raw, at: datetime) -> Event:
-    """What an Ack of one person or of a batch says of each of them; of the whole command where it names nobody."""
+    """What an Ack of one person or of a batch says of each of them; of the whole command where it names nobody. One
+    that only counts errors leaves open whose they are.
+    """
     answer = parse(_ANSWER, info)
     deletes = operator.startswith("Del")
     took = [*_persons(answer.added), *_persons(answer.edited), *_persons(answer.deleted)]
@@ -106,7 +115,9 @@ def answered(operator: str, command_id: str, code: Scalar, info: Raw, at: dateti
         own = [_Person(id=one) for one in _ids(answer.id)]
         took, not_taken = ([], [msgspec.structs.replace(p, code=code) for p in own]) if failed else (own, [])
     if not took and not not_taken:
-        result = CommandResult.FAILED if failed else CommandResult.DONE
+        if not failed and not answer.errors:
+            return ListAnswered(at=at, command_id=command_id, rest=True)
+        result = CommandResult.FAILED if failed else CommandResult.ACCEPTED
         return CommandAnswered(at=at, command_id=command_id, result=result, reason=failed)
     gone = [p for p in not_taken if deletes and text(p.code) == _UNKNOWN_PERSON]
     refused = [p for p in not_taken if p not in gone]

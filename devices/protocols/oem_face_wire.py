@@ -7,29 +7,17 @@ from datetime import datetime, tzinfo
 import msgspec
 from msgspec import Raw, Struct, field
 
-from devices.errors import DecodeError
-from devices.protocols.wire import Scalar, inner, integer, local_time, name, number, parse, text
+from devices.protocols.wire import Scalar, inner, integer, local_time, name, number, parse, text, unwrapped
 
 _LATE, _REPLAYED = 0, 2
 """`Sendintime` of a record sent late, `PushType` of one asked for again."""
 
 
-_LIST = msgspec.json.Decoder(list[Raw])
 _SCALAR = msgspec.json.Decoder(Scalar)
 _CODE_KEYS = ("CardNum", "cardNum", "CardNo", "cardNo", "QRCode", "qrCode", "QRCodeInfo", "qrcode", "Code", "code")
 """Where a reader puts what it read; only CardInfo.CardNum was seen, the others are the family's spellings."""
 _BODY_C = (30.0, 45.0)
 """A body's temperature; anything else is Fahrenheit or a sensor that measured nothing."""
-
-
-def unwrapped(raw: Raw) -> Raw:
-    """The object in a list of one, or the value as it is."""
-    if bytes(memoryview(raw)[:1]) != b"[":
-        return raw
-    found = parse(_LIST, raw)
-    if len(found) != 1:
-        raise DecodeError("payload does not fit the protocol")
-    return found[0]
 
 
 class Envelope(Struct, frozen=True):

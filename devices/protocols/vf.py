@@ -11,20 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, tzinfo
-from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct, field
+from msgspec import Struct
 
-from devices.effects import AnswerCredential, Command, OpenPassage, PersonEntry, Reboot, Speak, SyncPersons
-from devices.errors import DecodeError, UnsupportedCommandError
+from devices.errors import DecodeError
 from devices.events import (
     AccessDenied,
     AccessGranted,
     CommandAnswered,
     CommandResult,
     CredentialPresented,
-    DenyReason,
     DeviceStatusChanged,
     DoorChanged,
     Event,
@@ -40,6 +37,8 @@ from devices.events import (
     evidence_key,
 )
 from devices.model import Decoded, Device, ListLimits, Outgoing, Protocol, Reading
+from devices.protocols.vf_orders import COMMANDS, encode, prefix
+from devices.protocols.vf_wire import ERROR, OK, ROOT, Access, Alarm, Connect, Envelope, Refused
 from devices.protocols.wire import (
     Scalar,
     address_of,
@@ -47,90 +46,23 @@ from devices.protocols.wire import (
     integer,
     label,
     name,
-    number,
     only,
     parse,
     picture,
     text,
 )
 
-ROOT = "access_device"
 _VERSIONS = ("v1", "v2")
-_OK, _ERROR = "000000", "100000"
-_METHODS = {
-    100: Method.QR,
-    101: Method.QR,
-    103: Method.QR,
-    200: Method.CARD,
-    205: Method.CARD,
-    300: Method.FACE,
-    400: Method.PIN,
-    900: Method.REMOTE,
-    901: Method.PIN,
-    902: Method.PIN,
-}
-"""Credential types. 500 fingerprint and 600 Bluetooth have no name of ours and stay UNKNOWN."""
-_CARD = 200
-_REASONS = {
-    "VOUCHER_NOT_FOUND": DenyReason.UNKNOWN_CREDENTIAL,
-    "PERMISSION_DENIED": DenyReason.UNAUTHORIZED,
-    "SCHEDULE_CLOSED": DenyReason.NOT_PERMITTED_AT_THIS_TIME,
-}
-_REBOOT, _OPEN, _PLAY = 0, 1, 5
-_ALWAYS, _BETWEEN = 0, 1
-_MOST = 200
+_MOST = 1000
+"""Entries of one message; a v1 terminal that was away tells 500 records at once."""
 _LISTS = frozenset({"insertPermission", "delPermission", "insertUser", "delUser"})
 _MOVES = "control"
-_END_S = 4_102_444_800
-"""2100: for a person without an end."""
 
-# -- the wire ---------------------------------------------
-
-
-class _Envelope(Struct, frozen=True):
-    uuid: Scalar = None
-    serial: Scalar = field(name="serialNo", default=None)
-    code: Scalar = None
-    time: Scalar = None
-    data: Raw = Raw(b"null")
-
-
-class _Access(Struct, frozen=True):
-    user: Scalar = field(name="userId", default=None)
-    type: Scalar = None
-    result: Scalar = None
-    code: Scalar = None
-    seen: Scalar = field(name="timeStamp", default=None)
-    error: Scalar = None
-    extra: Raw = Raw(b"null")
-
-
-class _Scores(Struct, frozen=True):
-    similarity: Scalar = field(name="compareScore", default=None)
-
-
-class _Alarm(Struct, frozen=True):
-    type: Scalar = None
-    value: Scalar = None
-
-
-class _Refused(Struct, frozen=True):
-    user: Scalar = field(name="userId", default=None)
-    permission: Scalar = field(name="permissionId", default=None)
-    id: Scalar = None
-    reason: Scalar = field(name="errmsg", default=None)
-
-
-class _Connect(Struct, frozen=True):
-    firmware: Scalar = field(name="appVersion", default=None)
-
-
-_ENVELOPE = msgspec.json.Decoder(_Envelope)
-_ACCESS = msgspec.json.Decoder(list[_Access] | _Access)
-_SCORES = msgspec.json.Decoder(_Scores)
-_ALARM = msgspec.json.Decoder(_Alarm)
-_CONNECT = msgspec.json.Decoder(_Connect | None)
-_REFUSED = msgspec.json.Decoder(list[_Refused | Scalar] | _Refused | Scalar)
+_ENVELOPE = msgspec.json.Decoder(Envelope)
+_ACCESS = msgspec.json.Decoder(list[Access] | Access)
+_ALARM = msgspec.json.Decoder(Alarm)
+_CONNECT = msgspec.json.Decoder(Connect | None)
+_REFUSED = msgspec.json.Decoder(list[Refused | Scalar] | Refused | Scalar)
 
 
 class _Said(Struct, frozen=True):
@@ -141,7 +73,7 @@ class _Said(Struct, frozen=True):
     name: str
     address: str
     received_at: datetime
-    envelope: _Envelope
+    envelope: Envelope
 
     @property
     def at(self) -> datetime | None:
@@ -158,10 +90,12 @@ def decode(topic: str, payload: bytes, received_at: datetime, zone: tzinfo) -> D
     """
     del zone
     match topic.split("/"):
-        case [*prefix, root, version, sort, leaf] if root == ROOT and version in _VERSIONS and sort in ("event", "cmd"):
-            base = "/".join((*prefix, root, version))
+        case [*start, version, sort, leaf] if start and version in _VERSIONS and sort in ("event", "cmd"):
+            base = "/".join((*start, version))
         case _:
             raise DecodeError("not a topic of this protocol")
+    if not start[-1].endswith(ROOT):  # a prefix is put before it as it is, with its / or without
+        raise DecodeError("not a topic of this protocol")
     envelope = parse(_ENVELOPE, payload)
     said = _Said(base, version, leaf[:128], address_of(text(envelope.uuid)), received_at, envelope)
     if sort == "cmd":
@@ -173,7 +107,7 @@ def decode(topic: str, payload: bytes, received_at: datetime, zone: tzinfo) -> D
 
 def _reply(said: _Said) -> tuple[Outgoing, ...]:
     """Tells a terminal that its message is safe."""
-    body = {"serialNo": name(said.envelope.serial), "code": _OK}
+    body = {"serialNo": name(said.envelope.serial), "code": OK}
     topic = f"{said.base}/event/{said.address}/{said.name}_reply"
     return (Outgoing(topic=topic, payload=msgspec.json.encode(body)),)
 
@@ -210,37 +144,37 @@ def _accesses(said: _Said) -> Decoded:
     return Decoded(address=said.address, readings=readings, images=tuple(images), replies=_reply(said))
 
 
-def _access(said: _Said, access: _Access, n: int, images: list[bytes]) -> Reading:
-    code = integer(access.type)
-    method = _METHODS.get(code, Method.UNKNOWN) if code is not None else Method.UNKNOWN
+def _access(said: _Said, access: Access, n: int, images: list[bytes]) -> Reading:
+    method, who, passed = access.method, access.who(said.version), access.passed(said.version)
     # Elsewhere `code` is the card's number or the PIN, which a record does not need.
     image = picture(access.code) if method is Method.FACE and isinstance(access.code, str) else b""
     evidence = evidence_key(image) if image else ""
     if image and image not in images:
         images.append(image)
-    at = epoch_time(access.seen)
+    at = access.at
     if at is None:  # without it a record kept for days could not be told from somebody at the door now
         raise DecodeError("a record without a time")
     vendor = {"credential_type": label(access.type)} if method is Method.UNKNOWN else {}
-    who, why = name(access.user), text(access.error)
     event: Event
-    if integer(access.result) == 0:
+    if passed is None:
+        event = VendorNotice(at=at, name="access", code=label(access.result), evidence=evidence, vendor=vendor)
+    elif passed:
         event = AccessGranted(
-            at=at, method=method, person=who, evidence=evidence, similarity=_similarity(access), vendor=vendor
+            at=at, method=method, person=who, evidence=evidence, similarity=access.similarity, vendor=vendor
         )
     else:
-        reason = _REASONS.get(why, DenyReason.OTHER if who else DenyReason.UNKNOWN_CREDENTIAL)
+        reason = access.refusal(who)
         event = AccessDenied(at=at, method=method, reason=reason, person=who, evidence=evidence, vendor=vendor)
+    return Reading(event=event, record_id=_record(said, access, n))
+
+
+def _record(said: _Said, access: Access, n: int) -> str:
+    """v1 tells its records again under another `serialNo`, and knows them by their times."""
+    if said.version == "v1":
+        parts = (label(access.seen) or label(access.time), label(access.type), name(access.permission))
+        return name(f"access:{'/'.join(parts)}/{label(access.result)}")
     serial = name(said.envelope.serial)
-    return Reading(event=event, record_id=name(f"access:{serial}:{n}") if serial else "")
-
-
-def _similarity(access: _Access) -> float | None:
-    """0 to 1, where the terminal tells it."""
-    if bytes(memoryview(access.extra)[:1]) != b"{":
-        return None
-    found = number(parse(_SCORES, access.extra).similarity)
-    return found if found is not None and 0 <= found <= 1 else None
+    return name(f"access:{serial}:{n}") if serial else ""
 
 
 def _asked(said: _Said) -> Decoded:
@@ -249,13 +183,13 @@ def _asked(said: _Said) -> Decoded:
     asked = access[0] if isinstance(access, list) and len(access) == 1 else access
     if isinstance(asked, list):
         raise DecodeError("payload does not fit the protocol")
-    code, serial, value = integer(asked.type), name(said.envelope.serial), name(asked.code)
+    serial, value = name(said.envelope.serial), asked.credential
     if not serial or not value:
         raise DecodeError("a question without a number or without a credential")
-    at = epoch_time(asked.seen) or said.at
+    at = asked.at or said.at
     event = CredentialPresented(
         at=at or said.received_at,
-        method=_METHODS.get(code, Method.UNKNOWN) if code is not None else Method.UNKNOWN,
+        method=asked.method,
         value=value,
         reply_to=name(f"{said.version}/{serial}"),
     )
@@ -293,7 +227,7 @@ def _answered(said: _Said) -> Decoded:
     event: Event
     if command in _LISTS and (refused := _refusals(said, code)) is not None:
         event = ListAnswered(at=at, command_id=command_id, refused=refused, rest=True)
-    elif code == _OK:
+    elif code == OK:
         taken = CommandResult.ACCEPTED if command == _MOVES else CommandResult.DONE
         event = CommandAnswered(at=at, command_id=command_id, result=taken)
     else:
@@ -305,11 +239,11 @@ def _refusals(said: _Said, code: str) -> tuple[ListRefusal, ...] | None:
     """Whom the terminal did not take, by registry id; None where it failed as a whole and says so in words. What was
     not found and so could not be removed is gone.
     """
-    if code == _OK:
+    if code == OK:
         return ()
     found = parse(_REFUSED, said.envelope.data)
-    several = [one for one in (found if isinstance(found, list) else [found]) if isinstance(one, _Refused)]
-    if not several or len(several) > _MOST or code != _ERROR:
+    several = [one for one in (found if isinstance(found, list) else [found]) if isinstance(one, Refused)]
+    if not several or len(several) > _MOST or code != ERROR:
         return None
     refused = {name(one.user) or name(one.permission) or name(one.id): label(one.reason) for one in several}
     gone = said.name.startswith("del")
@@ -329,87 +263,18 @@ _EVENTS: dict[str, Callable[[_Said], Decoded]] = {
     "alarm": _alarm,
 }
 
-# -- down ---------------------------------------------
-
-
-def encode(command: Command, command_id: str, device: Device, now: datetime) -> Outgoing:
-    """The message that carries `command`.
-
-    Options: `version` (v1 by default, or v2) and `prefix`, as set on the terminal. Param `open_ms`: how long a DW200
-    holds its relay, ms.
-
-    :raises UnsupportedCommandError: the terminal has no message for this.
-    """
-    del now
-    match command:
-        case OpenPassage():
-            extra = {"timeout": int(device.param("open_ms", 2000))}
-            return _order(device, "control", command_id, {"command": _OPEN, "extra": extra})
-        case Reboot():
-            return _order(device, "control", command_id, {"command": _REBOOT, "extra": {}})
-        case Speak(text=prompt) if prompt.endswith(".wav") and _version(device) == "v1":
-            return _order(device, "control", command_id, {"command": _PLAY, "extra": {"wav": prompt}})
-        case AnswerCredential(reply_to=reply_to, allowed=allowed):
-            version, _, serial = reply_to.partition("/")
-            body = {"serialNo": serial, "code": _OK if allowed else _ERROR}
-            topic = f"{_start(device)}{ROOT}/{version}/event/{device.address}/access_online_reply"
-            return Outgoing(topic=topic, payload=msgspec.json.encode(body))
-        case SyncPersons():
-            return _sync(command, command_id, device)
-        case _:
-            raise UnsupportedCommandError(f"vf has no message for this {type(command).__name__}")
-
-
-def _sync(command: SyncPersons, command_id: str, device: Device) -> Outgoing:
-    """v1 keeps permissions: a card each. v2 keeps persons, permissions and credentials in three lists that are filled
-    by three messages, so only removing, which is one, can be done there.
-    """
-    put, remove = command.put, list(command.remove)
-    if put and remove:
-        raise UnsupportedCommandError("vf adds and removes persons in different messages")
-    if remove and _version(device) == "v2":
-        return _order(device, "delUser", command_id, remove)
-    if remove:
-        return _order(device, "delPermission", command_id, remove)
-    if _version(device) == "v2" or any(len(person.cards) != 1 for person in put):
-        raise UnsupportedCommandError("vf takes persons of one card each, and by v1 only")
-    return _order(device, "insertPermission", command_id, [_permission(person) for person in put])
-
-
-def _permission(person: PersonEntry) -> dict[str, Any]:
-    time: dict[str, Any] = {"type": _ALWAYS}
-    if person.valid_from or person.valid_to:
-        begin = int(person.valid_from.timestamp()) if person.valid_from else 0
-        end = int(person.valid_to.timestamp()) if person.valid_to else _END_S
-        time = {"type": _BETWEEN, "range": {"beginTime": begin, "endTime": end}}
-    card = person.cards[0].lower()
-    return {"id": person.id, "type": _CARD, "code": card, "index": 0, "extra": {}, "time": time}
-
-
-def _order(device: Device, order: str, command_id: str, data: Any) -> Outgoing:
-    topic = f"{_start(device)}{ROOT}/{_version(device)}/cmd/{device.address}/{order}"
-    return Outgoing(topic=topic, payload=msgspec.json.encode({"serialNo": command_id, "data": data}))
-
-
-def _start(device: Device) -> str:
-    prefix = device.options.get("prefix", "").strip("/")
-    return f"{prefix}/" if prefix else ""
-
-
-def _version(device: Device) -> str:
-    return "v2" if device.options.get("version") == "v2" else "v1"
+# -- where ---------------------------------------------
 
 
 def topics_of(device: Device) -> tuple[str, ...]:
     """The topics of a terminal with a prefix."""
-    start = _start(device)
+    start = prefix(device)
     return (f"{start}{ROOT}/+/event/+", f"{start}{ROOT}/+/cmd/+") if start else ()
 
 
 def orders_of(device: Device) -> tuple[str, ...]:
     """Where such a terminal listens."""
-    start = _start(device)
-    sn = device.address
+    start, sn = prefix(device), device.address
     return (f"{start}{ROOT}/+/cmd/{sn}/+", f"{start}{ROOT}/+/event/{sn}/+") if start else ()
 
 
@@ -419,10 +284,10 @@ PROTOCOL = Protocol(
     orders=(f"{ROOT}/+/cmd/+/+", f"{ROOT}/+/event/+/+"),
     decode=decode,
     encode=encode,
-    commands=frozenset({OpenPassage, AnswerCredential, Reboot, Speak, SyncPersons}),
+    commands=COMMANDS,
     heartbeat_s=60.0,
     topics_of=topics_of,
     orders_of=orders_of,
-    lists=ListLimits(put=50, remove=100),
+    lists=ListLimits(put=50, remove=100, photo_bytes=0),
 )
 """Heartbeats can be off (sys.heart_en) or slower; then the device's `heartbeat_s` says so."""

@@ -1,37 +1,22 @@
 """Vzenith (臻识) lane cameras with the barrier on their relays: device/{sn}/message/up|down/{name}.
 
 Firmware before v1.1.5 has {sn}/device/message/... instead; both are in the field. ivs_result lies directly in the
-payload, everything else in payload.body. Topics can be set freely: options `up` and `down` are what stands before the
-name then, and the camera is who its envelope says. The serial number of the envelope is who speaks; the one inside the
-result is that of a module and may differ. The camera's `direction` is relative to the camera, so the lane's is the
-registry's.
+payload, everything else in payload.body. Topics can be set freely: option `prefix` stands before all of them, `up` and
+`down` are all that stands before the name, and the camera is who its envelope says. The serial number of the envelope
+is who speaks; the one inside the result is that of a module and may differ. The camera's `direction` is relative to the
+camera, so the lane's is the registry's.
 """
 
 from __future__ import annotations
 
-import base64
 import binascii
 from collections.abc import Callable
 from datetime import datetime, tzinfo
-from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Raw, Struct
 
-from devices.effects import (
-    CloseBarrier,
-    Command,
-    OpenPassage,
-    PlateEntry,
-    Reboot,
-    ReportLists,
-    Speak,
-    SyncPlates,
-    SyncTime,
-    TakeSnapshot,
-)
-from devices.errors import DecodeError, UnsupportedCommandError
+from devices.errors import DecodeError
 from devices.events import (
     BarrierMoved,
     CommandAnswered,
@@ -46,7 +31,8 @@ from devices.events import (
     VendorNotice,
     evidence_key,
 )
-from devices.model import Decoded, Device, ListLimits, Outgoing, Protocol
+from devices.model import Decoded, Device, ListLimits, Protocol, Reading
+from devices.protocols.vzenith_orders import COMMANDS, encode, roots
 from devices.protocols.vzenith_wire import Alive, Envelope, Gate, Input, Lock, Offline, PlateList, Result, Snapshot
 from devices.protocols.wire import (
     address_of,
@@ -62,6 +48,7 @@ from devices.protocols.wire import (
     picture,
     same_device,
     text,
+    unwrapped,
 )
 
 _COLORS = ("", "blue", "yellow", "white", "black", "green", "yellow_green")
@@ -69,8 +56,7 @@ _TRIGGERS = {1: "auto", 2: "external_io", 4: "software", 8: "virtual_loop"}
 _NOT_ARRIVING = {64: "vehicle_staying", 65: "vehicle_staying_ended", 66: "vehicle_turned_back"}
 """Triggers of a vehicle that has been seen before: a second look at it must not open a second time."""
 _NO_PLATE = frozenset({"_无_", "无牌车"})
-_OFF, _ON, _PULSE = 0, 1, 2
-_TIME = "%Y-%m-%d %H:%M:%S"
+_OFF, _ON = 0, 1
 _ORDERS = frozenset(
     {
         "gpio_out",
@@ -83,6 +69,7 @@ _ORDERS = frozenset(
         "get_io_lock_status",
     }
 )
+_CHOSEN = frozenset({"prefix", "up", "down"})
 _OUTPUTS = 4
 _MOST_LISTED = 5000
 
@@ -90,11 +77,11 @@ _ENVELOPE = msgspec.json.Decoder(Envelope)
 _RESULT = msgspec.json.Decoder(Result)
 _INPUT = msgspec.json.Decoder(Input)
 _GATE = msgspec.json.Decoder(Gate)
-_SNAPSHOT = msgspec.json.Decoder(Snapshot)
-_ALIVE = msgspec.json.Decoder(Alive)
+_SNAPSHOT = msgspec.json.Decoder(Snapshot | None)
+_ALIVE = msgspec.json.Decoder(Alive | None)
 _PLATES = msgspec.json.Decoder(PlateList | None)
 _LOCKS = msgspec.json.Decoder(list[Lock] | Lock | None)
-_OFFLINE = msgspec.json.Decoder(Offline)
+_OFFLINE = msgspec.json.Decoder(Offline | None)
 _UNDERSTOOD = frozenset(Result.__struct_encode_fields__)
 
 
@@ -144,6 +131,7 @@ def _split(topic: str) -> tuple[str, str, bool]:
 
 def _plate(said: _Said) -> Decoded:
     found = inner(said.body, "AlarmInfoPlate", "result", "PlateResult")
+    found = unwrapped(found) if found is not None else None
     if found is None and said.name == "quick_ivs_result":
         return _notice(said)
     if found is None:
@@ -151,7 +139,7 @@ def _plate(said: _Said) -> Decoded:
     result = parse(_RESULT, found)
     image = picture(result.full) or picture(result.small)
     evidence = evidence_key(image) if image else ""
-    taken_at = epoch_time(result.time.value.sec, result.time.value.usec) or epoch_time(said.envelope.timestamp)
+    taken_at = result.at or epoch_time(said.envelope.timestamp)
     at = taken_at or said.received_at
     trigger, plate_id = integer(result.trigger) or 0, name(result.plate_id)
     event: Event
@@ -186,7 +174,8 @@ def _licence(sent: str) -> str:
 
 
 def _alive(said: _Said) -> Decoded:
-    at = epoch_time(parse(_ALIVE, said.body).timestamp) or epoch_time(said.envelope.timestamp)
+    alive = parse(_ALIVE, said.body) or Alive()
+    at = epoch_time(alive.timestamp) or epoch_time(said.envelope.timestamp)
     return only(said.address, Heartbeat(at=at or said.received_at), timed=at is not None)
 
 
@@ -215,7 +204,7 @@ def _gate(said: _Said) -> Decoded:
 
 
 def _snapshot(said: _Said) -> Decoded:
-    snapshot = parse(_SNAPSHOT, said.body)
+    snapshot = parse(_SNAPSHOT, said.body) or Snapshot()
     if not (image := picture(snapshot.image)):
         return _notice(said, code=label(snapshot.code))
     at = epoch_time(said.envelope.timestamp)
@@ -225,7 +214,7 @@ def _snapshot(said: _Said) -> Decoded:
 
 def _kept(said: _Said) -> Decoded:
     """How many results the camera keeps that it could not send."""
-    return _notice(said, code=label(parse(_OFFLINE, said.body).count))
+    return _notice(said, code=label((parse(_OFFLINE, said.body) or Offline()).count))
 
 
 def _notice(said: _Said, *, code: str = "") -> Decoded:
@@ -270,9 +259,9 @@ def _list(said: _Said, command_id: str) -> Decoded:
     entries = tuple(plate for one in several if (plate := _licence(text(one.plate))))
     total = integer(found.total)
     count = len(entries) if total is None else max(0, total)
-    return only(
-        said.address, ListReported(at=said.received_at, what="plates", count=count, entries=entries), timed=False
-    )
+    report = ListReported(at=said.received_at, what="plates", count=count, entries=entries)
+    done = CommandAnswered(at=said.received_at, command_id=command_id, result=CommandResult.DONE)
+    return Decoded(address=said.address, readings=tuple(Reading(event=one, timed=False) for one in (report, done)))
 
 
 def _locks(said: _Said) -> Decoded:
@@ -295,98 +284,18 @@ _NAMES: dict[str, Callable[[_Said], Decoded]] = {
 }
 _UP = frozenset({*_NAMES, "serial_data", "lanectrl_result", "offline_count"})
 
-# -- down ---------------------------------------------
-
-
-def encode(command: Command, command_id: str, device: Device, now: datetime) -> Outgoing:
-    """The message that carries `command`. The barrier is opened by a pulse on the relay the site wired to it, or by
-    gate_direct_open (`direct_open` = 1), which firmware before v1.1.14 lacks. There is no falling back from one to the
-    other: that the direct one was refused is known only to who sent it, and an opening is never sent twice.
-
-    QoS 0: a broker keeps QoS 1 for a camera that is away, and this message says nothing about when it is too late.
-    Reads `open_io`, `open_pulse_ms`, `close_io`, `close_pulse_ms` (500 to 5000 ms), `direct_open`, `volume` (of
-    `Speak`) and `legacy_topics` (1: {sn}/device/...) of the device.
-
-    :raises UnsupportedCommandError: the camera has no message for this.
-    """
-    order, body = _order(command, device, now)
-    sn = device.address
-    message: dict[str, Any] = {
-        "id": command_id,
-        "sn": sn,
-        "name": order,
-        "version": "1.0",
-        "timestamp": int(now.timestamp()),
-    }
-    if body is not None:
-        message["payload"] = {"type": "play_voice" if order == "tts_voice" else order, "body": body}
-    return Outgoing(topic=f"{_down(device)}/{order}", payload=msgspec.json.encode(message))
-
-
-def _order(command: Command, device: Device, now: datetime) -> tuple[str, dict[str, Any] | None]:  # noqa: C901, PLR0911
-    match command:
-        case OpenPassage() if device.param("direct_open", 0):
-            return "gate_direct_open", None
-        case OpenPassage():
-            return "gpio_out", _pulse(device.param("open_io", 0), device.param("open_pulse_ms", 1500))
-        case CloseBarrier():
-            return "gpio_out", _pulse(device.param("close_io", 1), device.param("close_pulse_ms", 3000))
-        case TakeSnapshot():
-            return "snapshot", {}
-        case Speak(text=said):
-            voice = base64.b64encode(said.encode()).decode()
-            return "tts_voice", {"voice_data": voice, "voice_male": 0, "voice_volume": int(device.param("volume", 80))}
-        case SyncTime():
-            local = now.astimezone(ZoneInfo(device.zone))
-            day = {"year": local.year, "month": local.month, "day": local.day}
-            return "set_time", {**day, "hour": local.hour, "min": local.minute, "sec": local.second}
-        case Reboot():
-            return "reboot_dev", {}
-        case ReportLists():
-            return "white_list_operator", {"operator_type": "select", "plate": ""}
-        case SyncPlates(put=(), remove=(plate,)):
-            return "white_list_operator", {"operator_type": "delete", "plate": plate}
-        case SyncPlates(put=plates, remove=()) if plates:
-            records = [_record(plate, ZoneInfo(device.zone)) for plate in plates]
-            return "white_list_operator", {"operator_type": "update_or_add", "dldb_rec": records}
-    raise UnsupportedCommandError(f"vzenith has no message for this {type(command).__name__}")
-
-
-def _pulse(io: float, pulse_ms: float) -> dict[str, Any]:
-    return {"delay": int(pulse_ms), "io": int(io), "value": _PULSE}
-
-
-def _record(entry: PlateEntry, zone: tzinfo) -> dict[str, Any]:
-    """A row of the list; need_alarm makes it a row of the black list. Times are local."""
-    begins, ends = entry.valid_from, entry.valid_to
-    return {
-        "context": "",
-        "enable": 1,
-        "enable_time": begins.astimezone(zone).strftime(_TIME) if begins else "2000-01-01 00:00:00",
-        "need_alarm": int(entry.blocked),
-        "overdue_time": ends.astimezone(zone).strftime(_TIME) if ends else "2099-12-31 23:59:59",
-        "plate": entry.plate,
-        "seg_time_end": "",
-        "seg_time_start": "",
-    }
-
-
-def _down(device: Device) -> str:
-    if chosen := device.options.get("down", "").strip("/"):
-        return chosen
-    sn = device.address
-    return f"{sn}/device/message/down" if device.param("legacy_topics", 0) else f"device/{sn}/message/down"
+# -- where ---------------------------------------------
 
 
 def topics_of(device: Device) -> tuple[str, ...]:
-    """The topics of a camera whose site chose its own (options `up`, `down`)."""
-    up, down = device.options.get("up", "").strip("/"), device.options.get("down", "").strip("/")
-    return (*((f"{up}/+",) if up else ()), *((f"{down}/+/reply",) if down else ()))
+    """The topics of a camera whose site chose its own."""
+    up, down = roots(device)
+    return (f"{up}/+", f"{down}/+/reply") if _CHOSEN & device.options.keys() else ()
 
 
 def orders_of(device: Device) -> tuple[str, ...]:
     """Where such a camera listens."""
-    return (f"{_down(device)}/#",) if device.options.get("down") else ()
+    return (f"{roots(device)[1]}/#",) if _CHOSEN & device.options.keys() else ()
 
 
 PROTOCOL = Protocol(
@@ -400,9 +309,7 @@ PROTOCOL = Protocol(
     orders=("device/+/message/down/#", "+/device/message/down/#"),
     decode=decode,
     encode=encode,
-    commands=frozenset(
-        {OpenPassage, CloseBarrier, TakeSnapshot, Speak, SyncTime, Reboot, SyncPlates, ReportLists},
-    ),
+    commands=COMMANDS,
     heartbeat_s=10.0,
     topics_of=topics_of,
     orders_of=orders_of,

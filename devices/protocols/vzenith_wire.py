@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from msgspec import Raw, Struct, field
 
-from devices.protocols.wire import Scalar
+from devices.protocols.wire import Scalar, epoch_time
 
 
 class Envelope(Struct, frozen=True):
@@ -34,9 +36,16 @@ class Result(Struct, frozen=True):
     encrypted: Scalar = field(name="is_encrypted", default=None)
     offline: Scalar = field(name="isoffline", default=None)
     plate_id: Scalar = field(name="plateid", default=None)
-    time: TimeStamp = field(name="timeStamp", default=TimeStamp())
+    time: TimeStamp | Scalar = field(name="timeStamp", default=None)
     full: str | None = field(name="full_image_content", default=None)
     small: str | None = field(name="small_image_content", default=None)
+
+    @property
+    def at(self) -> datetime | None:
+        """Some firmware writes a count in place of the object."""
+        if isinstance(self.time, TimeStamp):
+            return epoch_time(self.time.value.sec, self.time.value.usec)
+        return epoch_time(self.time)
 
 
 class Input(Struct, frozen=True):

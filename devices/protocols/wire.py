@@ -6,6 +6,7 @@ import binascii
 import math
 import re
 from datetime import UTC, datetime, tzinfo
+from itertools import islice
 from typing import TypeVar
 
 import msgspec
@@ -26,6 +27,8 @@ MAX_NAME = 128
 
 _ADDRESS = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _FIRST_YEAR, _END_YEAR = 1970, 2100
+_COUNTED = (10, 13)
+"""Digits of seconds and of milliseconds since 1970, in this century."""
 _MILLISECONDS_FROM = 100_000_000_000
 """Seconds reach this in the year 5138, so a larger timestamp counts milliseconds."""
 
@@ -53,6 +56,7 @@ def parse(decoder: msgspec.json.Decoder[T], payload: bytes | Raw) -> T:
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _SCALAR = msgspec.json.Decoder(Scalar)
+_LIST = msgspec.json.Decoder(list[Raw])
 
 
 def inner(raw: bytes | Raw, *path: str) -> Raw | None:
@@ -66,6 +70,16 @@ def inner(raw: bytes | Raw, *path: str) -> Raw | None:
             return None
         found = held
     return found if isinstance(found, Raw) else Raw(found)
+
+
+def unwrapped(raw: Raw) -> Raw:
+    """The object in a list of one, or the value as it is."""
+    if bytes(memoryview(raw)[:1]) != b"[":
+        return raw
+    found = parse(_LIST, raw)
+    if len(found) != 1:
+        raise DecodeError("payload does not fit the protocol")
+    return found[0]
 
 
 def address_of(text: str) -> str:
@@ -147,13 +161,16 @@ def utc(at: datetime) -> datetime:
 
 
 def local_time(value: Scalar, zone: tzinfo) -> datetime | None:
-    """A vendor's "2026-04-10 09:43:25" (or with a T, or with an offset of its own) in UTC; None where there is none.
+    """A vendor's "2026-04-10 09:43:25" (or with a T, an offset of its own, or as a count from 1970) in UTC; None where
+    there is none.
 
     :raises DecodeError: it is not a time, such as 0000-00-00.
     """
     written = text(value)
     if not written:
         return None
+    if written.isdecimal() and len(written) in _COUNTED:
+        return epoch_time(written)
     try:
         at = datetime.fromisoformat(written)
     except ValueError as error:
@@ -202,16 +219,21 @@ def picture(encoded: str | None) -> bytes:
     return image
 
 
+_BREAKS = b" \t\r\n"
+
+
 def _wrapped(encoded: str) -> bytes:
     """Base64 broken into lines, as some firmware sends it."""
     try:
-        return binascii.a2b_base64("".join(encoded.split()), strict_mode=True)
+        return binascii.a2b_base64(encoded.encode(errors="replace").translate(None, _BREAKS), strict_mode=True)
     except ValueError:
         return b""
 
 
 LEFTOVERS = 32
 """So many unknown fields of one message are kept, ..."""
+LEFTOVERS_SEEN = 256
+"""...out of so many, ..."""
 LEFTOVER_LENGTH = 64
 """...and no value longer than this, in characters."""
 _PERSONAL = re.compile(
@@ -235,8 +257,10 @@ def leftover(raw: bytes | Raw, known: frozenset[str]) -> dict[str, str | int | f
     name sounds like a person, a secret, a picture or an address.
     """
     kept: dict[str, str | int | float | bool] = {}
-    for key, value in parse(_OBJECT, raw).items():
-        if key in known or len(key) > LEFTOVER_LENGTH or _PERSONAL.search(key) or len(kept) >= LEFTOVERS:
+    for key, value in islice(parse(_OBJECT, raw).items(), LEFTOVERS_SEEN):
+        if len(kept) >= LEFTOVERS:
+            break
+        if key in known or len(key) > LEFTOVER_LENGTH or _PERSONAL.search(key):
             continue
         if bytes(memoryview(value)[:1]) in b"{[n":
             continue

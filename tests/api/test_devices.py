@@ -119,10 +119,19 @@ def test_a_command_that_cannot_be_is_refused_and_never_queued(call, estate: Esta
         ({"type": "open_passage", "not_after": past}, 422),
         ({"type": "open_passage", "not_after": in_hours(1)}, 422),
         ({"type": "explode"}, 422),
+        ({"type": "answer_credential", "reply_to": "v1/1", "allowed": True}, 422),
     ):
         assert call("POST", path, writer, json=body).status_code == status
     assert call("POST", "/v1/devices/none/commands", writer, json={"type": "open_passage"}).status_code == 404
     assert estate.published == 0
+
+
+def test_what_only_the_gateway_says_by_itself_is_offered_to_nobody():
+    for kind in ("face_gate", "barrier", "a kind of somebody else"):
+        for protocol in ("vf", "vzenith"):
+            offered = views.commands_of(Device(id="d", kind=kind, protocol=protocol, address="a"), PROTOCOLS)
+            assert "open_passage" in offered
+            assert {"answer_credential", "report_lists"} & set(offered) == set()
 
 
 def test_every_kind_of_ours_says_which_commands_it_has_a_use_for():

@@ -66,6 +66,23 @@ def test_what_the_platform_sent_is_ignored() -> None:
     assert read(file) == {"ignored": "sent by the platform"}
 
 
+@pytest.mark.parametrize(
+    ("named", "topic", "payload", "protocol"),
+    [
+        ("OEM facial recognition terminal", "e/face/{id}/Alarm", {"info": [{"facesluiceId": "77001"}]}, "oem_face"),
+        ("OEM facial recognition terminal", "e/face/{id}/rec/Kept", {"info": {"facesluiceId": "77001"}}, "oem_face"),
+        ("臻识 Vzenith R3", "$/device/{sn}/message/up/keep_alive", {"sn": "a-1", "name": "keep_alive"}, "vzenith"),
+        ("Vbar/酷豆", "east/access_device/v1/event/heartbeat", {"uuid": "VF1", "serialNo": "1"}, "vf"),
+        ("伊兰度 face terminal", "face.{sn}.response", {"sn": "Y1", "cmd_id": "c-1", "code": 0}, "yld"),
+    ],
+)
+def test_a_topic_a_site_chose_itself_is_understood_by_the_protocol_it_names(
+    named: str, topic: str, payload: Any, protocol: str
+) -> None:
+    said = read({"protocol": named, "topic": topic, "payload": {"operator": "Buzzed", **payload}})
+    assert (said["protocol"], len(said["events"])) == (protocol, 1)
+
+
 def test_a_topic_of_nobody_is_ignored_and_named() -> None:
     file = {"topic": "nobody/said/that/ever", "payload": {"type": "new"}}
     assert read(file) == {"ignored": "no protocol of ours listens on topic nobody/said/that/ever"}

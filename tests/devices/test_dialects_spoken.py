@@ -139,7 +139,8 @@ def test_a_camera_takes_a_list_of_plates_and_says_what_it_holds() -> None:
     done = [ListAnswered(at=NOW, command_id="c-1", rest=True)]
     assert answers(device, player, SyncPlates(not_after=NOW, put=put)) == done
     assert answers(device, player, SyncPlates(not_after=NOW, remove=("沪A12345",))) == done
-    (held,) = answers(device, player, ReportLists(not_after=NOW))
+    held, answer = answers(device, player, ReportLists(not_after=NOW))
+    assert isinstance(answer, CommandAnswered)
     assert held == ListReported(at=NOW, what="plates", count=1, entries=("沪A12346",))
     accepted, frame = answers(device, player, TakeSnapshot(not_after=NOW))
     assert isinstance(accepted, CommandAnswered)

@@ -1,7 +1,16 @@
 import msgspec
 import pytest
 
-from devices.effects import CheckCredential, Effect, IdentifyFace, OpenPassage, RaiseAlert, RecordPoint, Report
+from devices.effects import (
+    AnswerCredential,
+    CheckCredential,
+    Effect,
+    IdentifyFace,
+    OpenPassage,
+    RaiseAlert,
+    RecordPoint,
+    Report,
+)
 from devices.events import (
     AccessDenied,
     AccessGranted,
@@ -131,6 +140,41 @@ def test_a_refused_card_is_reported_with_its_reason() -> None:
     )
     (report,) = gate().say(answer)
     assert report.event == AccessDenied(at=at(0), method=Method.PIN, reason=DenyReason.INVALID_PIN)
+
+
+def test_a_terminal_that_waits_for_an_answer_is_answered_and_opens_by_that_alone() -> None:
+    run = gate()
+    (asked,) = run.say(CredentialPresented(at=at(0), method=Method.QR, value="q", reply_to="v1/7"))
+    assert asked == CheckCredential(method=Method.QR, value="q", at=at(0), reply_to="v1/7")
+    answer = CredentialChecked(
+        at=at(1), presented_at=at(0), method=Method.QR, allowed=True, person="p1", reply_to="v1/7"
+    )
+    answered, report = run.say(answer)
+    assert answered == AnswerCredential(not_after=at(5), reply_to="v1/7", allowed=True)
+    assert report.event == AccessGranted(at=at(1), method=Method.QR, person="p1")
+    assert run.say(answer) == [], "redelivered"
+    assert changes(run.say(DoorChanged(at=at(2), open=True))) == [], "it was let in"
+
+
+def test_a_refused_credential_is_answered_too_and_reported_once() -> None:
+    answer = CredentialChecked(
+        at=at(1),
+        presented_at=at(0),
+        method=Method.CARD,
+        allowed=False,
+        reason=DenyReason.UNKNOWN_CREDENTIAL,
+        reply_to="v1/7",
+    )
+    answered, report = gate().say(answer)
+    assert answered == AnswerCredential(not_after=at(5), reply_to="v1/7", allowed=False)
+    assert report.event == AccessDenied(at=at(1), method=Method.CARD, reason=DenyReason.UNKNOWN_CREDENTIAL)
+
+
+def test_whoever_has_left_again_is_not_let_in_by_a_late_answer() -> None:
+    late = CredentialChecked(
+        at=at(6), presented_at=at(0), method=Method.CARD, allowed=True, person="p", reply_to="v1/7"
+    )
+    assert gate().say(late) == []
 
 
 def test_a_blocked_person_raises_an_alert_that_ends_by_itself() -> None:

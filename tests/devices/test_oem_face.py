@@ -107,6 +107,7 @@ def replies(decoded: Decoded) -> list[tuple[str, Any]]:
             "unlock-ack-failed",
             CommandAnswered(at=NOW, command_id="c-2", result=CommandResult.FAILED, reason="462 bad parameter"),
         ),
+        ("editpersonsnew-ack-counted", ListAnswered(at=NOW, command_id="b-4", rest=True)),
         ("voiceplay-ack", CommandAnswered(at=NOW, command_id="v-1", result=CommandResult.DONE)),
         ("editperson-ack", ListAnswered(at=NOW, command_id="e-1", took=("r-0815",))),
         ("editperson-ack-refused", ListAnswered(at=NOW, command_id="e-2", refused=(refusal("464 no features found"),))),
@@ -314,6 +315,22 @@ def test_a_message_with_more_values_than_a_device_has_is_refused_unread() -> Non
 
 
 MESSAGES = fixtures("oem_face")
+
+
+def test_an_answer_that_only_counts_errors_leaves_open_whose_they_are() -> None:
+    (reading,) = say("editpersonsnew-ack-counted", AddErrNum="1").readings
+    assert reading.event == CommandAnswered(at=NOW, command_id="b-4", result=CommandResult.ACCEPTED)
+
+
+def test_an_answer_without_its_ending_is_an_answer_still() -> None:
+    topic, payload = fixture("oem_face", "voiceplay-ack")
+    assert decode(topic, {**payload, "operator": "voiceplay"}) == decode(topic, payload)
+
+
+@pytest.mark.parametrize("written", [1772406909, "1772406909", "1772406909000"])
+def test_a_time_that_is_counted_is_the_same_time(written: int | str) -> None:
+    (reading,) = say("heartbeat", time=written).readings
+    assert reading.event.at == datetime(2026, 3, 1, 23, 15, 9, tzinfo=UTC)
 
 
 @given(bent(MESSAGES))

@@ -63,7 +63,12 @@ def answered(result: CommandResult, reason: str = "") -> CommandAnswered:
         ("access-face", FACE),
         ("access-card-refused", AccessDenied(at=AT, method=Method.CARD, reason=DenyReason.UNKNOWN_CREDENTIAL)),
         ("access-finger", FINGER),
+        ("access-v1", AccessGranted(at=AT, method=Method.CARD, person="r-1")),
         ("online-qr", CredentialPresented(at=AT, method=Method.QR, value="q-123", reply_to="v1/1772406909123")),
+        (
+            "online-phone-v1",
+            CredentialPresented(at=AT, method=Method.PIN, value="10000000000/2468", reply_to="v1/1772406909123"),
+        ),
         ("online-pin", CredentialPresented(at=AT, method=Method.PIN, value="246810", reply_to="v2/s-9")),
         ("alarm-door-open", DoorChanged(at=AT, open=True)),
         ("alarm-fire", HazardDetected(at=AT, hazard=Hazard.SMOKE)),
@@ -104,6 +109,37 @@ def test_a_record_sent_again_is_the_same_record() -> None:
     assert say("access-face").readings[0].record_id == say("access-face", time=1772406999).readings[0].record_id != ""
 
 
+def test_version_1_counts_the_other_way_and_knows_its_records_by_their_times() -> None:
+    granted, refused, unclear = say("access-v1-stored").readings
+    assert granted == say("access-v1").readings[0], "told again after an outage, under another number"
+    assert refused.event == AccessDenied(
+        at=AT + timedelta(seconds=3), method=Method.CARD, reason=DenyReason.UNKNOWN_CREDENTIAL
+    )
+    assert unclear.event == VendorNotice(at=AT + timedelta(seconds=4), name="access", code="7")
+    assert len({reading.record_id for reading in (granted, refused, unclear)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("Voucher verification failed", DenyReason.UNKNOWN_CREDENTIAL),
+        ("Permission verification failed", DenyReason.UNAUTHORIZED),
+        ("a new word", DenyReason.OTHER),
+    ],
+)
+def test_why_a_person_was_refused(error: str, reason: DenyReason) -> None:
+    record = {"userId": "r-1", "type": 300, "result": 1, "timeStamp": 1772406909, "error": error}
+    assert say("access-face", data=[record]).readings[0].event == AccessDenied(
+        at=AT, method=Method.FACE, reason=reason, person="r-1"
+    )
+
+
+def test_a_telephone_number_without_its_pin_is_no_credential_by_itself() -> None:
+    (reading,) = say("online-phone-v1", data={"type": 901, "code": "10000000000"}).readings
+    assert isinstance(reading.event, CredentialPresented)
+    assert reading.event.value == "10000000000/"
+
+
 def test_a_record_without_a_time_is_refused_since_nobody_may_be_at_the_door() -> None:
     with pytest.raises(DecodeError, match="a record without a time"):
         say("access-face", data=[{"type": 200, "result": 0}])
@@ -133,8 +169,13 @@ def test_a_command_is_worded_as_the_firmware_reads_it(name: str, command: Comman
 
 def test_a_refusal_is_any_other_code() -> None:
     topic, body = sent(AnswerCredential(not_after=NOW, reply_to="v2/s-9", allowed=False), prefix="/east/")
-    assert topic == f"east/access_device/v2/event/{SN}/access_online_reply"
+    assert topic == f"/east/access_device/v2/event/{SN}/access_online_reply"
     assert body == {"serialNo": "s-9", "code": "100000"}
+
+
+def test_firmware_that_asks_for_its_own_number_is_given_it() -> None:
+    assert sent(OpenPassage(not_after=NOW), uuid="yes")[1]["uuid"] == SN
+    assert "uuid" not in sent(OpenPassage(not_after=NOW))[1]
 
 
 def test_removing_is_a_list_of_ids_in_both_versions() -> None:
@@ -161,11 +202,11 @@ def test_what_has_no_message_is_refused_before_it_is_sent(command: Command, vers
 
 
 def test_a_prefixed_terminal_is_heard_and_told_under_its_prefix() -> None:
-    gate = Device(id="g", kind="face_gate", protocol="vf", address=SN, options={"prefix": "east"})
+    gate = Device(id="g", kind="face_gate", protocol="vf", address=SN, options={"prefix": "east/"})
     assert PROTOCOL.topics_of is not None
     assert PROTOCOL.orders_of is not None
     assert any(matches(f, fixture("vf", "prefixed")[0]) for f in PROTOCOL.topics_of(gate))
-    assert any(matches(f, sent(OpenPassage(not_after=NOW), prefix="east")[0]) for f in PROTOCOL.orders_of(gate))
+    assert any(matches(f, sent(OpenPassage(not_after=NOW), prefix="east/")[0]) for f in PROTOCOL.orders_of(gate))
 
 
 MESSAGES = fixtures("vf")

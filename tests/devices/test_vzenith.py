@@ -101,7 +101,6 @@ def captured(text: str = "沪AD00001", **more: Any) -> PlateCaptured:
         ("reply-own-topic", CommandAnswered(at=NOW, command_id=ID, result=CommandResult.ACCEPTED)),
         ("voice-reply", CommandAnswered(at=NOW, command_id=ID, result=CommandResult.DONE)),
         ("list-changed", ListAnswered(at=NOW, command_id=ID, rest=True)),
-        ("white-list-reply", ListReported(at=NOW, what="plates", count=0)),
         ("io-lock-reply", VendorNotice(at=NOW, name="get_io_lock_status", code="0:0")),
         ("serial-data", VendorNotice(at=AT, name="serial_data")),
         ("gpio-out-reply", CommandAnswered(at=NOW, command_id=ID, result=CommandResult.ACCEPTED)),
@@ -117,6 +116,12 @@ def test_each_kind_of_message_says_one_thing(name: str, event: Event) -> None:
     assert reading.record_id == ("plate:7001" if name.startswith("plate") else "")
     assert decoded.address == SN
     assert decoded.images == ((JPEG,) if getattr(event, "evidence", "") else ())
+
+
+def test_a_list_that_was_asked_for_is_told_and_answers_the_question() -> None:
+    told, answer = (reading.event for reading in say("white-list-reply").readings)
+    assert told == ListReported(at=NOW, what="plates", count=0)
+    assert answer == CommandAnswered(at=NOW, command_id=ID, result=CommandResult.DONE)
 
 
 @pytest.mark.parametrize("text", ["沪AD00001", "TEST0012", "TEST001", "粤Z1234港", "WJ京00001"])
@@ -261,6 +266,26 @@ def test_a_site_with_topics_of_its_own_is_heard_and_told_there() -> None:
     assert any(matches(f, topic) for f in PROTOCOL.orders_of(lane))
 
 
+@pytest.mark.parametrize(("legacy", "layout"), [(0, f"device/{SN}/message"), (1, f"{SN}/device/message")])
+def test_a_prefix_stands_before_either_layout(legacy: int, layout: str) -> None:
+    lane = Device(
+        id="l",
+        kind="barrier",
+        protocol="vzenith",
+        address=SN,
+        params={"legacy_topics": legacy},
+        options={"prefix": "/park/"},
+    )
+    assert PROTOCOL.topics_of is not None
+    assert PROTOCOL.topics_of(lane) == (f"park/{layout}/up/+", f"park/{layout}/down/+/reply")
+    message = PROTOCOL.encode(OpenPassage(not_after=NOW), ID, lane, NOW)
+    assert isinstance(message, Outgoing)
+    assert message.topic == f"park/{layout}/down/gpio_out"
+    assert (
+        say("keep-alive").address == decode(f"park/{layout}/up/keep_alive", fixture("vzenith", "keep-alive")[1]).address
+    )
+
+
 def test_a_refused_change_of_the_list_is_a_failed_command() -> None:
     topic, payload = fixture("vzenith", "list-changed")
     event = decode(topic, {**payload, "code": 400}).readings[0].event
@@ -274,6 +299,17 @@ def test_what_else_a_camera_says_of_a_vehicle_is_kept_without_the_plate() -> Non
 
 
 MESSAGES = fixtures("vzenith")
+
+
+def test_a_result_in_a_list_of_one_with_a_count_for_its_time_is_the_same_result() -> None:
+    _, payload = fixture("vzenith", "plate")
+    alarm = json.loads(json.dumps(payload["payload"]))
+    result = alarm["AlarmInfoPlate"]["result"]["PlateResult"]
+    result["timeStamp"] = result["timeStamp"]["Timeval"]["sec"]
+    alarm["AlarmInfoPlate"]["result"]["PlateResult"] = [result]
+    (reading,), (same,) = say("plate", payload=alarm).readings, say("plate").readings
+    assert replace(reading.event, at=same.event.at) == same.event
+    assert abs(reading.event.at - same.event.at) < timedelta(seconds=1)
 
 
 @given(bent(MESSAGES))

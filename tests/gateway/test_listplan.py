@@ -14,8 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from msgspec.structs import replace
 
 from devices.events import ListAnswered, ListRefusal, ListReported
+from devices.model import ListLimits
+from devices.protocols import PROTOCOLS
 from gateway import listplan
-from gateway.listplan import Batch, Candidate, Entry, EntryState
+from gateway.listplan import Batch, Candidate, Entry, EntryState, list_of
 from gateway.residents import ESTATE
 from tests.gateway.shell import START
 from tests.gateway.terminal import TERMINAL, Estate, Terminal
@@ -155,6 +157,13 @@ def test_who_may_lie_on_a_terminal(person: Candidate, building: str, at: datetim
 def test_a_device_that_does_not_answer_is_left_alone_longer_and_asked_less() -> None:
     assert [listplan.backoff(n).total_seconds() for n in (0, 1, 2, 3, 40)] == [0, 5, 10, 20, 3600]
     assert [listplan.batch_size("persons", n) for n in (0, 1, 5, 40)] == [50, 25, 1, 1]
+
+
+def test_a_terminal_that_takes_no_photograph_or_forgets_nobody_is_not_kept_supplied() -> None:
+    keeps = {name: list_of(replace(TERMINAL, protocol=name), PROTOCOLS[name]) for name in ("native", "oem_face", "vf")}
+    assert keeps == {"native": "persons", "oem_face": "persons", "vf": None}
+    forgetful = replace(PROTOCOLS["native"], lists=ListLimits(remove=0))
+    assert list_of(TERMINAL, forgetful) is None
 
 
 PEOPLE = ("ann", "bob", "cho", "dee")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -12,6 +14,11 @@ from msgspec.structs import replace
 from devices.events import Listing
 from gateway.actions import NotFoundError
 from gateway.vehicles import Vehicle
+from simulators.device import Later, World
+from simulators.estate import Estate as Town
+from simulators.fleet import simulated
+from simulators.ledger import Ledger
+from simulators.pictures import Pictures
 from tests.gateway.terminal import LANE, TERMINAL, Estate, Terminal, bring_together
 
 
@@ -298,6 +305,42 @@ def test_plates_reach_a_barrier_and_leave_it(tmp_path) -> None:
     bring_together(estate, barrier)
     assert {plate: entry["blocked"] for plate, entry in barrier.held.items()} == {"粤B12345": True}
     estate.close()
+
+
+def test_a_camera_that_can_be_asked_is_asked_in_its_turn_and_given_again_what_it_lost(tmp_path) -> None:
+    lane = replace(LANE, protocol="vzenith", address="0badcafe-01020304")
+    estate = Estate(tmp_path, devices=(lane,))
+    world = World(estate=Town(1), pictures=Pictures(Town(1)), ledger=Ledger(), boot="b", first_record=1)
+    camera: Any = simulated(lane, world)
+
+    def serve(wait_s: float = 1.0) -> None:
+        estate.work(wait_s)
+        for said in [*camera.beat(estate.now), *answers(camera, estate)]:
+            estate.take(estate.message(said.message.topic, said.message.payload))
+        estate.work()
+
+    estate.directory.put_vehicle(Vehicle(plate="粤B12345", id="", listing=Listing.ALLOW))
+    for _ in range(4):
+        serve()
+    assert (camera.plates.keys(), estate.counts(lane)) == ({"粤B12345"}, {"held": 1})
+    camera.plates.clear()
+    for _ in range(4):
+        serve(60)
+    assert camera.plates == {}, "nobody asks all the time"
+    serve(6 * 3600)
+    for _ in range(4):
+        serve()
+    assert camera.plates.keys() == {"粤B12345"}
+    records = [json.loads(body) for (body,) in estate.rows("SELECT body FROM commands")]
+    assert [r["status"] for r in records if r["type"] == "report_lists"] == ["done", "done"]
+    estate.close()
+
+
+def answers(camera: Any, estate: Estate) -> list[Later]:
+    """What the camera says to what is on the wire."""
+    orders = [(topic, json.dumps(body).encode()) for topic, body in estate.wire.published]
+    estate.wire.published.clear()
+    return [later for topic, body in orders if "/down/" in topic for later in camera.told(topic, body, estate.now)]
 
 
 def test_no_photo_and_no_name_of_a_batch_stays_anywhere(estate, terminal, capfd) -> None:

@@ -131,6 +131,6 @@ def test_nobody_can_guess_the_session_of_the_gateway(broker: Broker, tmp_path: P
 )
 def test_a_wrong_broker_address_is_refused_without_its_password(url: str, tmp_path: Path):
     with pytest.raises(SettingsError) as refused:
-        runtime._mqtt(Settings(data_dir=str(tmp_path), mqtt=Mqtt(url=url)), None)
+        runtime._address(Settings(data_dir=str(tmp_path), mqtt=Mqtt(url=url)), None)
     assert "mqtt.url" in str(refused.value)
     assert "hunter2" not in str(refused.value)
