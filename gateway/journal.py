@@ -85,6 +85,7 @@ class Journal:
         limits: Limits,
         community_of: Callable[[str], str],
     ) -> None:
+        self._closed = False
         self._db = store.connect()
         self._vault = vault
         self._retention = retention
@@ -402,7 +403,10 @@ class Journal:
         return when(row[0]) if row else None
 
     def close(self) -> None:
-        """Seal the ledger and close the connection."""
+        """Seal the ledger and close the connection. Again changes nothing."""
+        if self._closed:
+            return
+        self._closed = True
         try:
             self._in_one(lambda: self._ledger.seal(datetime.now(UTC)))
         except CommitError as error:
