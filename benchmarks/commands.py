@@ -89,6 +89,22 @@ def faces(
 
 
 @bench.command()
+def gates(
+    seconds: Annotated[float, typer.Option(min=3, help="How long.")] = 30,
+    rate: Annotated[float, typer.Option(min=0.1, help="Faces a second, from ten gates together.")] = 10,
+    beside: Annotated[int, typer.Option(min=1, help="Other messages a second: cards at doors.")] = 100,
+    folder: Annotated[Path | None, typer.Option(help="JPEG photographs of one face each; else drawn faces.")] = None,
+) -> None:
+    """Ten gates' faces with the ingest path running beside them, against the worker process alone."""
+    from benchmarks.gates import run  # noqa: PLC0415 - as above
+
+    figures = run(seconds, rate, beside, folder)
+    _print(figures)
+    if figures["lost"]:
+        raise typer.Exit(1)
+
+
+@bench.command()
 def match(rounds: Annotated[int, typer.Option(min=1, help="Probes at each size.")] = 25) -> None:
     """One probe against 100,000 and 1,000,000 templates, against the speed of memory."""
     from benchmarks.match import run  # noqa: PLC0415 - as above

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tests.vision import drawn
-from vision.detectors import Detector, DetectorError, choose, make, yunet_detector
+from vision.detectors import Detector, DetectorError, make, yunet_detector
+from vision.engines import choose
 from vision.types import Box
 
 pytestmark = pytest.mark.models
