@@ -748,17 +748,6 @@ ALERT_TYPES: dict[str, AlertType] = {
             cause="zone",
         ),
         _type(
-            "shed_growing",
-            _P3,
-            "Something is being built in a zone",
-            "疑似私搭乱建",
-            "Go and look; tell the grid worker.",
-            "现场查看，告知网格员。",
-            six_zero=_BUILD,
-            service="order.building",
-            cause="zone",
-        ),
-        _type(
             "alarm_flood",
             _P2,
             "More alerts than anybody can read",

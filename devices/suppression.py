@@ -45,7 +45,7 @@ _BLIND = frozenset(
     | {"camera_too_dark", "camera_blown_out"}
 )
 _SEEN = frozenset(
-    {"zone_intrusion", "fire_lane_blocked", "stray_bikes", "shed_growing", "ebike_indoors"}
+    {"zone_intrusion", "fire_lane_blocked", "stray_bikes", "ebike_indoors"}
     | {"zone_changed_build", "zone_changed_fire_lane", "zone_changed_parking"}
 )
 _SILENT = frozenset({"clock_wrong", "battery_low", "device_flapping"}) | _DARK | _BLIND

@@ -3,11 +3,13 @@
 Its pictures are watched too (`devices.kinds.scene`).
 
 away --seen in a zone--> present --dwell_s--> intrusion (alert) --last one left or lost--> away (alert cleared)
+
+In zones with a purpose (`devices.kinds.zones`) it is what that says: a blocked fire lane, an e-bike indoors.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,7 +26,7 @@ from devices.events import (
     TamperDetected,
     Ticked,
 )
-from devices.kinds import scene
+from devices.kinds import scene, zones
 from devices.kinds.common import Params, Raised, earliest, either, hazard, seconds, tampered
 from devices.model import Device, DeviceKind, Step
 
@@ -49,7 +51,7 @@ class Track(Struct, frozen=True, kw_only=True):
 
 
 class Camera(Struct, frozen=True, kw_only=True):
-    """`tracks`: what is in the zones, oldest first, at most `MAX_TRACKS`. `raised`: zones with an alert.
+    """`tracks`: what is in the zones, oldest first, at most `MAX_TRACKS`. `raised`: alerts that stand, as code/zone.
 
     `watch`: what is known of its view.
     """
@@ -104,38 +106,50 @@ def _detected(camera: Camera, event: ObjectDetected) -> Step[Camera]:
 
 
 def _kept(camera: Camera, tracks: tuple[Track, ...], at: datetime) -> Step[Camera]:
-    """Only these tracks are left; the alert of a zone that became empty is over."""
-    zones = {t.zone for t in tracks}
-    empty = [zone for zone in camera.raised if zone not in zones]
-    raised = tuple(zone for zone in camera.raised if zone in zones)
-    cleared: list[Effect] = [ClearAlert(code="zone_intrusion", at=at, instance=zone) for zone in empty]
+    """Only these tracks are left; an alert that none of them is a matter of is over."""
+    matters = {_matter(t) for t in tracks}
+    over = [matter.split("/", 1) for matter in camera.raised if matter not in matters]
+    raised = tuple(matter for matter in camera.raised if matter in matters)
+    cleared: list[Effect] = [ClearAlert(code=code, at=at, instance=zone) for code, zone in over]
     return replace(camera, tracks=tracks, raised=raised), cleared
 
 
+def _matter(track: Track) -> str:
+    """What alert it is a matter of, and where."""
+    rule = zones.rule(track.zone, track.label)
+    return f"{rule.code if rule else zones.INTRUSION}/{track.zone}"
+
+
+def _dwell(track: Track, device: Device) -> timedelta:
+    """How long it may stay."""
+    rule = zones.rule(track.zone, track.label)
+    return timedelta(seconds=rule.dwell_s) if rule else seconds(device, PARAMS, "dwell_s")
+
+
 def _due(camera: Camera, device: Device) -> list[tuple[datetime, Track]]:
-    """When which track has stayed too long, in zones without an alert."""
-    dwell = seconds(device, PARAMS, "dwell_s")
-    return [(t.since + dwell, t) for t in camera.tracks if dwell and t.zone not in camera.raised]
+    """When which track has stayed too long, where there is no alert of it."""
+    return [(t.since + _dwell(t, device), t) for t in camera.tracks if _matter(t) not in camera.raised]
 
 
 def _lost_at(track: Track, device: Device) -> datetime:
     """Never before its dwell alert is due: an object that says nothing between coming and going is still there."""
-    return track.last + max(seconds(device, PARAMS, "track_lost_s"), seconds(device, PARAMS, "dwell_s"))
+    return track.last + max(seconds(device, PARAMS, "track_lost_s"), _dwell(track, device))
 
 
 def _tick(camera: Camera, at: datetime, device: Device) -> Step[Camera]:
     effects: list[Effect] = []
     for due, track in sorted(_due(camera, device), key=lambda found: found[0]):
-        if at >= due and track.zone not in camera.raised:
-            camera = replace(camera, raised=(*camera.raised, track.zone))
+        matter = _matter(track)
+        if at >= due and matter not in camera.raised:
+            camera = replace(camera, raised=(*camera.raised, matter))
             effects.append(
                 RaiseAlert(
-                    code="zone_intrusion",
+                    code=matter.split("/", 1)[0],
                     at=due,
                     instance=track.zone,
                     confidence=track.confidence,
                     evidence=track.evidence,
-                    detail={"label": track.label, "dwell_s": seconds(device, PARAMS, "dwell_s").total_seconds()},
+                    detail={"label": track.label, "dwell_s": _dwell(track, device).total_seconds()},
                 )
             )
     camera, cleared = _kept(camera, tuple(t for t in camera.tracks if at < _lost_at(t, device)), at)

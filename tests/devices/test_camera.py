@@ -81,3 +81,25 @@ def test_a_spoilt_picture_is_an_alert_until_it_is_good_again(fault: CameraFault)
     (alert,) = run.say(CameraHealthChanged(at=at(0), fault=fault, active=True, evidence="e1"))
     assert (alert.code, alert.evidence) == (f"camera_{fault}", "e1")
     assert changes(run.say(CameraHealthChanged(at=at(1), fault=fault, active=False))) == [f"-camera_{fault}"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "label", "code", "after"),
+    [
+        ("fire-lane", "car", "fire_lane_blocked", 120),
+        ("Fire lane north", "Truck", "fire_lane_blocked", 120),
+        ("fire-lane", "person", "zone_intrusion", 60),
+        ("lift-3", "ebike", "ebike_indoors", 3),
+        ("stairs", "battery", "ebike_indoors", 3),
+        ("stairs", "person", "zone_intrusion", 60),
+        ("no-park", "bicycle", "stray_bikes", 600),
+        ("lawn", "bicycle", "zone_intrusion", 60),
+    ],
+)
+def test_what_a_zone_is_for_says_what_something_in_it_means(zone: str, label: str, code: str, after: float) -> None:
+    run = Run(CAMERA)
+    seen = {"label": label, "zone": zone, "track": "t1"}
+    run.say(ObjectDetected(at=at(0), **seen))
+    assert changes(run.until(after - 1)) == []
+    assert changes(run.until(after)) == [f"+{code}"]
+    assert changes(run.say(ObjectDetected(at=at(after + 5), present=False, **seen))) == [f"-{code}"]
