@@ -14,19 +14,19 @@ from gateway.reader import Reader
 
 def acknowledges_before_it_commits() -> None:
     """The engine's order turned round, with time enough for a kill in between."""
-    commit, take = Journal.commit, Engine._take_messages
+    commit, decide = Journal.commit, Engine._batch
 
-    def early(engine: Engine, messages: list[Message], batch: Any) -> None:
+    def early(engine: Engine, messages: list[Message], *rest: Any, **more: Any) -> None:
         for message in messages:
             engine._mqtt.ack(message)
         engine._mqtt.flush()
-        take(engine, messages, batch)
+        decide(engine, messages, *rest, **more)
 
     def slow(journal: Journal, batch: Any, now: Any) -> None:
         time.sleep(0.3)
         commit(journal, batch, now)
 
-    Engine._take_messages, Journal.commit = early, slow  # type: ignore[method-assign, assignment]
+    Engine._batch, Journal.commit = early, slow  # type: ignore[method-assign, assignment]
 
 
 def knows_no_record_again() -> None:
