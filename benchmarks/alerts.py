@@ -145,9 +145,9 @@ def swept(config: Path) -> Figures:
     begin = time.monotonic()
     hub = restored_hub({}, {}, directory, settings, journal, now)
     restored = time.monotonic() - begin
-    for name in hub.schedule.pop(now):  # what became due while it was away climbs first
+    for name in hub.schedule.pop(now, OPEN):  # what became due while it was away climbs first
         hub.tick(name, now, Changes(), Changes())
-    quiet = timed(lambda: hub.schedule.pop(now), 50)
+    quiet = timed(lambda: hub.schedule.pop(now, OPEN), 50)
     times = [now + timedelta(seconds=n) for n in range(OPEN)]
     heap = timed(lambda: heapq.heapify(list(times)), 20)
     begin = time.monotonic()

@@ -238,7 +238,9 @@ class Engine:
         :raises CommitError: nothing has happened; the requests are kept in `_retry`.
         """
         now = self._clock()
-        due = self._hub.schedule.pop(now) if self._mqtt.connected and now >= self._ticks_from else []
+        # Bounded like the messages: after a night away a thousand deadlines must not hold up the door.
+        most = self._settings.limits.batch
+        due = self._hub.schedule.pop(now, most) if self._mqtt.connected and now >= self._ticks_from else []
         news = self._broker_news(now)
         if not (messages or items or due or news is not None):
             self._probe()

@@ -43,10 +43,10 @@ class Schedule:
         """The earliest due time."""
         return self._heap[0][0] if self._heap else None
 
-    def pop(self, now: datetime) -> list[Name]:
-        """The names whose time has come, each once. The caller decides whether they are really due."""
-        names = []
-        while self._heap and self._heap[0][0] <= now:
+    def pop(self, now: datetime, at_most: int) -> list[Name]:
+        """The names whose time has come, each once, the longest waiting first; the caller decides which are due."""
+        names: list[Name] = []
+        while self._heap and self._heap[0][0] <= now and len(names) < at_most:
             due, name = heapq.heappop(self._heap)
             if self._due.get(name) == due:
                 del self._due[name]

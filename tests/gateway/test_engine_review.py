@@ -399,7 +399,7 @@ def test_a_schedule_holds_no_more_than_its_names() -> None:
     assert len(schedule) < 5_000
     for n in range(10):
         schedule.forget(("policy", str(n)))
-    assert schedule.pop(START) == []
+    assert schedule.pop(START, 10) == []
 
 
 def test_a_policy_forgets_its_deadline_with_its_state(shell: Shell) -> None:
@@ -474,3 +474,12 @@ def test_a_device_that_is_changed_is_never_a_stranger_meanwhile(shell: Shell) ->
     assert watched.missed == []
     shell.directory.put_device(replace(GATE, address="G2"))
     assert watched.missed == [("native", "G1")]
+
+
+def test_deadlines_are_taken_in_bounded_batches_the_longest_waiting_first() -> None:
+    schedule = Schedule()
+    for n in range(25):
+        schedule.want(("policy", str(n)), START - timedelta(seconds=n))
+    taken = [schedule.pop(START, 10) for _ in range(4)]
+    assert [len(names) for names in taken] == [10, 10, 5, 0]
+    assert [int(name[1]) for names in taken for name in names] == list(range(24, -1, -1))
