@@ -12,13 +12,12 @@ from typing import Any
 import structlog
 
 from devices.model import HttpReply
-from gateway import metrics
-from gateway.changes import Changes, Quarantined
+from gateway.changes import Changes
 from gateway.hub import Hub
 from gateway.inbox import PostAnswer, Posted
 from gateway.journal import Journal
 from gateway.mqtt import Message
-from gateway.reader import FLOOD, Read, Reader, UnusableError, as_message
+from gateway.reader import FLOOD, Read, Reader, UnusableError, as_message, quarantine
 
 log = structlog.get_logger()
 
@@ -103,10 +102,7 @@ class Intake:
 
     def set_aside(self, message: Message, address: str, batch: Changes, reason: str = OUR_ERROR) -> None:
         """Into quarantine, with a counted reason."""
-        batch.quarantined.append(
-            Quarantined(message.received_at, address, message.topic[:256], reason, message.payload)
-        )
-        metrics.QUARANTINED.labels(reason).inc()
+        quarantine(message, batch, address, reason)
 
     def isolated(self, batch: Changes, work: Callable[[Changes], Any], what: str) -> bool:
         """Do one thing completely or not at all, so that one bug costs one message and is told."""

@@ -7,27 +7,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import paho.mqtt.client as paho
-from msgspec import Struct
 from paho.mqtt.enums import CallbackAPIVersion
 
 from gateway.actions import RefusedError
 from gateway.discovery import Discovery
+from gateway.mqtt import Where
 
 CONNECT_WITHIN_S = 5.0
 
 
-class BrokerAddress(Struct, frozen=True, kw_only=True):
-    """Where the broker is, and as whom the gateway speaks there."""
-
-    host: str
-    port: int
-    username: str = ""
-    password: str = ""
-    tls: bool = False
-
-
 def listen(
-    broker: BrokerAddress,
+    broker: Where,
     discovery: Discovery,
     *,
     client_id: str,

@@ -64,6 +64,12 @@ def event_id(at: datetime, *identity: bytes) -> bytes:
     return struct.pack(">Q", ((at - _EPOCH) // _MS) & _MS_MASK)[2:] + digest.digest()
 
 
+def quarantine(message: Message, batch: Changes, address: str, reason: str) -> None:
+    """Keep a message that cannot be used, with a counted reason."""
+    metrics.QUARANTINED.labels(reason).inc()
+    batch.quarantined.append(Quarantined(message.received_at, address, message.topic[:256], reason, message.payload))
+
+
 class UnusableError(Exception):
     """A message that cannot be used here: whose (as far as known), and why."""
 
@@ -306,7 +312,5 @@ class Reader:
         self._allowances.clear()
 
     def _quarantine(self, message: Message, batch: Changes, address: str, reason: str) -> None:
-        metrics.QUARANTINED.labels(reason).inc()
-        topic = message.topic[:256]
-        batch.quarantined.append(Quarantined(message.received_at, address, topic, reason, message.payload))
+        quarantine(message, batch, address, reason)
         log.info("quarantined", reason=reason, size=len(message.payload))

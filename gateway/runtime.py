@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,7 +44,6 @@ from gateway.health import Health, disk_problems
 from gateway.hub import Hub
 from gateway.inbox import Inbox, Item, PostAnswer, Posted
 from gateway.journal import Journal
-from gateway.listening import BrokerAddress
 from gateway.lists import Lists
 from gateway.mqtt import FILTERS_AT_MOST, Mqtt, Where, where
 from gateway.policies import POLICIES
@@ -101,7 +100,7 @@ class Gateway:
             else Broker(settings.mqtt, folder, rights=rights, guests=guests, filters=len(topics | own))
         )
         self._address = _address(settings, self.broker)
-        self._mqtt = _mqtt(settings, self.broker, self._address)
+        self._mqtt = _mqtt(settings, self.broker, self._address, self._protocols.values())
         self._discovery = Discovery(self._protocols)
         if self.broker is not None:
             # The embedded broker lets devices publish only where a protocol listens, so only its log tells of others.
@@ -183,16 +182,10 @@ class Gateway:
         found: list[Announcer | ThingsBoard] = []
         suffix = f"-{self.broker.client_id_suffix}" if self.broker else ""
         if settings.home_assistant.enabled:
-            own = self.broker and Where(
-                host=self.broker.near,
-                port=self.broker.port,
-                username=GATEWAY_USER,
-                password=self.broker.passwords[GATEWAY_USER],
-            )
             found.append(
                 Announcer(
                     settings.home_assistant,
-                    own or where(settings.mqtt.url, "mqtt.url"),
+                    self._address,
                     store=self.store,
                     directory=self.directory,
                     states=states,
@@ -313,8 +306,7 @@ class Gateway:
 
         :raises RefusedError: the broker does not let us.
         """
-        protocols = registry.protocols().values()
-        ours = [topic for protocol in protocols for topic in (*protocol.topics, *protocol.orders)]
+        ours = [topic for protocol in self._protocols.values() for topic in (*protocol.topics, *protocol.orders)]
         name = f"{self.settings.mqtt.client_id}-discover-{uuid.uuid4().hex[:8]}"
         listening.listen(
             self._address, self._discovery, client_id=name, ours=ours, seconds=seconds, stop=self._stopping
@@ -435,7 +427,7 @@ def _pool(faces: Faces) -> Pool:
     )
 
 
-def _mqtt(settings: Settings, broker: Broker | None, address: BrokerAddress) -> Mqtt:
+def _mqtt(settings: Settings, broker: Broker | None, address: Where, protocols: Iterable[Protocol]) -> Mqtt:
     client_id = settings.mqtt.client_id
     if broker is not None:
         client_id += f"-{broker.client_id_suffix}"
@@ -447,21 +439,16 @@ def _mqtt(settings: Settings, broker: Broker | None, address: BrokerAddress) -> 
         tls=address.tls,
         client_id=client_id,
         keepalive_s=settings.mqtt.keepalive_s,
-        topics=[topic for protocol in registry.protocols().values() for topic in protocol.topics],
+        topics=[topic for protocol in protocols for topic in protocol.topics],
         host_id=settings.sparkplug.host_id,
         filters_at_most=broker.filters_at_most if broker is not None else FILTERS_AT_MOST,
     )
 
 
-def _address(settings: Settings, broker: Broker | None) -> BrokerAddress:
+def _address(settings: Settings, broker: Broker | None) -> Where:
     if broker is not None:
-        return BrokerAddress(
-            host=broker.near, port=broker.port, username=GATEWAY_USER, password=broker.passwords[GATEWAY_USER]
-        )
-    found = where(settings.mqtt.url, "mqtt.url")
-    return BrokerAddress(
-        host=found.host, port=found.port, username=found.username, password=found.password, tls=found.tls
-    )
+        return Where(host=broker.near, port=broker.port, username=GATEWAY_USER, password=broker.passwords[GATEWAY_USER])
+    return where(settings.mqtt.url, "mqtt.url")
 
 
 class _Server(uvicorn.Server):

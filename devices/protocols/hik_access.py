@@ -14,7 +14,7 @@ from msgspec import field
 from msgspec.structs import replace
 
 from devices.effects import Command, OpenPassage, Reboot, SyncTime
-from devices.errors import DecodeError, UnsupportedCommandError
+from devices.errors import DecodeError
 from devices.events import (
     AccessDenied,
     AccessGranted,
@@ -166,10 +166,7 @@ def encode(command: Command, command_id: str, device: Device, now: datetime) -> 
         path = f"/ISAPI/AccessControl/RemoteControl/door/{int(device.param('door', 1))}"
         body = b"<RemoteControlDoor><cmd>open</cmd></RemoteControlDoor>"
         return HttpCall(method="PUT", path=path, payload=body, media=XML)
-    call = system_call(command, device, now)
-    if call is None:
-        raise UnsupportedCommandError(f"hik_access has no message for {type(command).__name__}")
-    return call
+    return system_call(command, device, now)
 
 
 PROTOCOL = Protocol(

@@ -13,7 +13,7 @@ from datetime import datetime, tzinfo
 from msgspec import Struct, field
 
 from devices.effects import CloseBarrier, Command, OpenPassage, Reboot, SyncTime, TakeSnapshot
-from devices.errors import DecodeError, UnsupportedCommandError
+from devices.errors import DecodeError
 from devices.events import Heartbeat, PlateCaptured, Vendor, VendorNotice, evidence_key
 from devices.model import Decoded, Device, HttpCall, HttpPush, Protocol
 from devices.protocols.hik_camera import answered, snapshot_call
@@ -133,10 +133,7 @@ def encode(command: Command, command_id: str, device: Device, now: datetime) -> 
             return _barrier("close", device)
         case TakeSnapshot():
             return snapshot_call(device)
-    call = system_call(command, device, now)
-    if call is None:
-        raise UnsupportedCommandError(f"hik_anpr has no message for {type(command).__name__}")
-    return call
+    return system_call(command, device, now)
 
 
 def _barrier(what: str, device: Device) -> HttpCall:

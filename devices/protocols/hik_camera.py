@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from devices.effects import Command, Reboot, SyncTime, TakeSnapshot
-from devices.errors import DecodeError, UnsupportedCommandError
+from devices.errors import DecodeError
 from devices.events import (
     CameraFault,
     CameraHealthChanged,
@@ -141,10 +141,7 @@ def encode(command: Command, command_id: str, device: Device, now: datetime) -> 
     :raises UnsupportedCommandError: the command is none of `PROTOCOL.commands`.
     """
     del command_id
-    call = snapshot_call(device) if isinstance(command, TakeSnapshot) else system_call(command, device, now)
-    if call is None:
-        raise UnsupportedCommandError(f"hik_camera has no message for {type(command).__name__}")
-    return call
+    return snapshot_call(device) if isinstance(command, TakeSnapshot) else system_call(command, device, now)
 
 
 def answered(command_id: str, status: int, body: bytes, now: datetime) -> Decoded:

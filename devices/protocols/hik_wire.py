@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct, field
 
 from devices.effects import Command, Reboot, SyncTime
-from devices.errors import DecodeError
+from devices.errors import DecodeError, UnsupportedCommandError
 from devices.events import CommandAnswered, CommandResult
 from devices.model import Decoded, Device, HttpCall, HttpPart, HttpPush
 from devices.protocols.markup import fit, parse_xml
@@ -109,8 +109,11 @@ def moment(written: Scalar, zone: Any) -> datetime | None:
 # -- commands ---------------------------------------------
 
 
-def system_call(command: Command, device: Device, now: datetime) -> HttpCall | None:
-    """What every device of this maker can be told (ISAPI, System): to restart, and what time it is; else None."""
+def system_call(command: Command, device: Device, now: datetime) -> HttpCall:
+    """What every device of this maker can be told (ISAPI, System): to restart, and what time it is.
+
+    :raises UnsupportedCommandError: it is another command.
+    """
     match command:
         case Reboot():
             return HttpCall(method="PUT", path="/ISAPI/System/reboot")
@@ -119,7 +122,7 @@ def system_call(command: Command, device: Device, now: datetime) -> HttpCall | N
             body = f"<Time><timeMode>manual</timeMode><localTime>{local}</localTime></Time>"
             return HttpCall(method="PUT", path="/ISAPI/System/time", payload=body.encode(), media=XML)
         case _:
-            return None
+            raise UnsupportedCommandError(f"{device.protocol} has no message for {type(command).__name__}")
 
 
 def answered(command_id: str, status: int, body: bytes, now: datetime) -> Decoded:

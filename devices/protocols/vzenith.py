@@ -33,7 +33,19 @@ from devices.events import (
 )
 from devices.model import Decoded, Device, ListLimits, Protocol, Reading
 from devices.protocols.vzenith_orders import COMMANDS, encode, roots
-from devices.protocols.vzenith_wire import Alive, Envelope, Gate, Input, Lock, Offline, PlateList, Result, Snapshot
+from devices.protocols.vzenith_wire import (
+    NO_PLATE,
+    Alive,
+    Envelope,
+    Gate,
+    Input,
+    Lock,
+    Offline,
+    PlateList,
+    Result,
+    Snapshot,
+    plate_color,
+)
 from devices.protocols.wire import (
     address_of,
     epoch_time,
@@ -51,11 +63,9 @@ from devices.protocols.wire import (
     unwrapped,
 )
 
-_COLORS = ("", "blue", "yellow", "white", "black", "green", "yellow_green")
 _TRIGGERS = {1: "auto", 2: "external_io", 4: "software", 8: "virtual_loop"}
 _NOT_ARRIVING = {64: "vehicle_staying", 65: "vehicle_staying_ended", 66: "vehicle_turned_back"}
 """Triggers of a vehicle that has been seen before: a second look at it must not open a second time."""
-_NO_PLATE = frozenset({"_无_", "无牌车"})
 _OFF, _ON = 0, 1
 _ORDERS = frozenset(
     {
@@ -146,13 +156,12 @@ def _plate(said: _Said) -> Decoded:
     if trigger in _NOT_ARRIVING:
         event = VendorNotice(at=at, name=_NOT_ARRIVING[trigger], code=str(trigger), evidence=evidence)
     else:
-        color = integer(result.color) or 0
         event = PlateCaptured(
             at=at,
             plate="" if integer(result.encrypted) == 1 else _licence(text(result.license)),
             confidence=percent(result.confidence),
             evidence=evidence,
-            plate_color=_COLORS[color] if 0 <= color < len(_COLORS) else "",
+            plate_color=plate_color(result.color),
             forged=integer(result.fake) == 1,
             trigger=_TRIGGERS.get(trigger, str(trigger)),
             vendor=leftover(found, _UNDERSTOOD),
@@ -168,9 +177,9 @@ def _licence(sent: str) -> str:
         plate = binascii.a2b_base64(sent, strict_mode=True).decode()
     except ValueError:
         plate = sent
-    if not plate.isalnum() and plate not in _NO_PLATE:
+    if not plate.isalnum() and plate not in NO_PLATE:
         plate = sent  # it only looked like base64
-    return "" if plate in _NO_PLATE or len(plate) > 16 else plate
+    return "" if plate in NO_PLATE or len(plate) > 16 else plate
 
 
 def _alive(said: _Said) -> Decoded:

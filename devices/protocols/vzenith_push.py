@@ -20,6 +20,7 @@ from devices.effects import Command, OpenPassage
 from devices.errors import DecodeError, UnsupportedCommandError
 from devices.events import Event, Heartbeat, LoopChanged, PlateCaptured, VendorNotice, evidence_key
 from devices.model import Decoded, Device, HttpPush, HttpReply, Outgoing, Protocol
+from devices.protocols.vzenith_wire import NO_PLATE, plate_color
 from devices.protocols.wire import (
     Scalar,
     address_of,
@@ -35,9 +36,6 @@ from devices.protocols.wire import (
 )
 
 TOPIC = "/device/push/result"
-_COLORS = ("", "blue", "yellow", "white", "black", "green", "yellow_green")
-"""`colorType`, as in the vendor's newer protocol."""
-_NO_PLATE = frozenset({"", "_无_", "无牌车"})
 
 
 class _Timeval(Struct, frozen=True):
@@ -134,13 +132,13 @@ def _meaning(address: str, info: _Info, received_at: datetime) -> Decoded:
 def _plate(address: str, plate: _Plate, received_at: datetime) -> Decoded:
     image = picture(plate.full) or picture(plate.small)
     at = epoch_time(plate.time.value.sec, plate.time.value.usec)
-    number, color, plate_id = text(plate.license), integer(plate.color) or 0, name(plate.plate_id)
+    number, color, plate_id = text(plate.license), plate_color(plate.color), name(plate.plate_id)
     event = PlateCaptured(
         at=at or received_at,
-        plate="" if number in _NO_PLATE or len(number) > 16 else number,
+        plate="" if number in NO_PLATE or len(number) > 16 else number,
         confidence=percent(plate.confidence),
         evidence=evidence_key(image) if image else "",
-        plate_color=_COLORS[color] if 0 <= color < len(_COLORS) else "",
+        plate_color=color,
         forged=integer(plate.fake) == 1,
     )
     # Without a time plateid alone tells no records apart: it starts anew with the camera. A plate sent again must not

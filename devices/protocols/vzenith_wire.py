@@ -6,7 +6,17 @@ from datetime import datetime
 
 from msgspec import Raw, Struct, field
 
-from devices.protocols.wire import Scalar, epoch_time
+from devices.protocols.wire import Scalar, epoch_time, integer
+
+NO_PLATE = frozenset({"", "_无_", "无牌车"})
+"""What stands for the plate of a vehicle without one."""
+_COLORS = ("", "blue", "yellow", "white", "black", "green", "yellow_green")
+
+
+def plate_color(code: Scalar) -> str:
+    """`colorType` in words, the same in the vendor's older push and newer protocol; "" for an unknown one."""
+    color = integer(code) or 0
+    return _COLORS[color] if 0 <= color < len(_COLORS) else ""
 
 
 class Envelope(Struct, frozen=True):
