@@ -31,7 +31,7 @@ STEP_S = 0.005
 RESTART_AFTER_S = 0.3
 """A gateway that ends by itself is started again after so long, as a service manager does."""
 CALM_S = 60.0
-"""How long after the last blow everybody may take to be back, seconds."""
+"""How long after the last blow everybody may take to be back, and then to get anything more confirmed, seconds."""
 SETTLE_S = 180.0
 FULL_S = 3.0
 """How long a full disk stays full, seconds."""
@@ -218,8 +218,11 @@ class Chaos:
         self._confirm()
 
     def _confirm(self) -> None:
-        end = time.monotonic() + CALM_S
-        while time.monotonic() < end and (self._settle() or not self._gateway.ready):
+        """Until everything is confirmed and the gateway is there, or nothing more gets confirmed for `CALM_S`."""
+        least, end = self._settle(), time.monotonic() + CALM_S
+        while time.monotonic() < end and ((waits := self._settle()) or not self._gateway.ready):
+            if waits < least:
+                least, end = waits, time.monotonic() + CALM_S
             self._finish_off()
             time.sleep(STEP_S)
 

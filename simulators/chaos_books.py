@@ -65,7 +65,7 @@ def _events(db: sqlite3.Connection, spoken: Mapping[str, Words]) -> dict[Key, in
         words = spoken.get(device)
         if words is None:
             found[Key(device, kind, at)] += kind in STREAMED
-        elif kind == words.event and (mark := words.found(msgspec.json.decode(body))) is not None:
+        elif kind == words.event and (mark := words.found(msgspec.json.decode(body) | {"at": at})) is not None:
             found[Key(device, kind, mark)] += 1
     return +found
 

@@ -15,6 +15,12 @@ from simulators.chaos_ledger import Key
 from simulators.chaos_words import Out
 from simulators.link import Broker
 
+IN_FLIGHT = 20
+"""So many messages a device sends ahead of their confirmation. All that are under way anywhere must be confirmed well
+within a keepalive also by a slow disk, or every connection breaks and sends them all again, and never gets done.
+"""
+KEEPALIVE_S = 30
+
 
 class Connection:
     """What is published with a key is in `acked` once confirmed; until then it is sent again after every reconnection.
@@ -30,6 +36,7 @@ class Connection:
         heard: Callable[[str, bytes], None],
         *,
         will: Callable[[], Out] | None = None,
+        in_flight: int = IN_FLIGHT,
     ) -> None:
         self.acked: set[Key] = set()
         self.epoch = 0
@@ -40,7 +47,7 @@ class Connection:
         self._ready = threading.Event()
         # A device that has a session of its own for each connection (a will) begins with a clean one.
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=will is not None)
-        self._client.max_inflight_messages_set(200)
+        self._client.max_inflight_messages_set(in_flight)
         self._client.reconnect_delay_set(1, 1)
         # The confirmation is only noted here: paho holds a lock of its own, so no lock of ours may be asked for.
         self._client.on_publish = lambda _c, _u, mid, _r, _p: self._confirmed.append(mid)
@@ -48,7 +55,7 @@ class Connection:
         self._client.on_connect = self._connected
         self._client.on_subscribe = lambda *_: self._stands()
         self._client.on_message = lambda _c, _u, message: heard(message.topic, bytes(message.payload))
-        self._client.connect_async(broker.host, broker.port, 10)
+        self._client.connect_async(broker.host, broker.port, KEEPALIVE_S)
         self._client.loop_start()
 
     def _before(self, client: mqtt.Client, _user: Any) -> None:

@@ -28,7 +28,7 @@ DOUBLED, HELD_BACK, PLACED = 0.05, 0.05, 0.3
 """Shares of messages told twice, sent late, and followed by a position."""
 HELD_BACK_S = 4.0
 TOLD_AGAIN_S = 5.0
-"""A terminal that waits for an answer of the gateway's tells its record again after so long."""
+"""A terminal that waits for an answer of the gateway's tells its record again after so long, once the broker has it."""
 POST_AGAIN_S = 0.3
 ANSWERED_WITHIN_S = 12.0
 LAST_WORDS = 3
@@ -135,7 +135,7 @@ class Speaker:
             self._tell(record, again=again)
         self._listen()
         for record, told_at in list(self._unanswered.values()):
-            if now - told_at >= TOLD_AGAIN_S:
+            if now - told_at >= TOLD_AGAIN_S and self.diary.key(record.n) in self.line.acked:
                 self._unanswered[record.n] = (record, now)
                 self._tell(record, again=True)
 

@@ -39,7 +39,7 @@ CARD_EVERY_S = 1.0
 DOUBLED, HELD_BACK = 0.05, 0.05
 """Shares of messages sent twice, and sent up to `HELD_BACK_S` seconds late."""
 HELD_BACK_S = 4.0
-CONNECTIONS = 4
+CONNECTIONS, IN_FLIGHT = 4, 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
 
@@ -78,7 +78,13 @@ class Stream:
         self._told: SimpleQueue[tuple[Device, str]] = SimpleQueue()
         self._last_at = datetime.min.replace(tzinfo=UTC)
         self._connections = [
-            Connection(broker, f"chaos-{seed}-{n}", [self._topic(d, "command") for d in self._share(n)], self._heard)
+            Connection(
+                broker,
+                f"chaos-{seed}-{n}",
+                [self._topic(d, "command") for d in self._share(n)],
+                self._heard,
+                in_flight=IN_FLIGHT,
+            )
             for n in range(CONNECTIONS)
         ]
         self._of = {d.id: self._connections[n] for n in range(CONNECTIONS) for d in self._share(n)}

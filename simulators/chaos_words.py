@@ -23,6 +23,8 @@ from simulators.http_terminal import JPEG, multipart
 
 SITE = ZoneInfo("Asia/Shanghai")
 BASE = 1000
+PLATE = "CH00001"
+"""Always the same car, which nobody has registered: one alert for each lane, and nothing opens."""
 """Numbers begin above it, so that a water level made of one is no high water."""
 _NUMBER = re.compile(r"[a-z]*(\d+)", re.IGNORECASE)
 
@@ -58,7 +60,8 @@ class Out(Struct, frozen=True):
 
 
 class Words(Struct, frozen=True, kw_only=True):
-    """A protocol. `says`: a numbered message; `event`: the type of event it becomes; `found`: its number in that event.
+    """A protocol. `says`: a numbered message; `event`: the type of event it becomes; `found`: its number in that event,
+    whose `at` are microseconds since 1970, as the device said it.
 
     `posts`: over HTTP (`digest`: as who shows the token so). `repeats`: records have an identity, so a device may tell
     one again; `loose`: messages have neither record nor time, so nobody can tell a repetition. `answers`: the record an
@@ -116,13 +119,16 @@ def _named(field: str) -> Callable[[dict[str, Any]], int | None]:
     return found
 
 
-def _vendor(body: dict[str, Any]) -> int | None:
-    found = body.get("vendor", {}).get("seq")
-    return None if found is None else int(found)
+def _vendor(field: str) -> Callable[[dict[str, Any]], int | None]:
+    def found(body: dict[str, Any]) -> int | None:
+        value = body.get("vendor", {}).get(field)
+        return None if value is None else int(value)
+
+    return found
 
 
-def _plate(n: int) -> str:
-    return f"CH{n:06d}"
+def _micros(body: dict[str, Any]) -> int:
+    return int(body["at"] % 1_000_000)
 
 
 def _json(where: str, body: Any, *, retain: bool = False) -> Out:
@@ -174,13 +180,14 @@ def _vf_answered(payload: bytes) -> int | None:
     return int(number) if found else None
 
 
-def _timeval(at: datetime) -> dict[str, Any]:
-    return {"Timeval": {"sec": int(at.timestamp()), "usec": at.microsecond}}
+def _timeval(s: Scene) -> dict[str, Any]:
+    """The number stands in the microseconds."""
+    return {"Timeval": {"sec": int(s.at.timestamp()), "usec": s.n}}
 
 
 def _vzenith(s: Scene) -> Out:
-    plate = base64.b64encode(_plate(s.n).encode()).decode()
-    result = {"license": plate, "plateid": s.n, "confidence": 96, "triggerType": 1, "timeStamp": _timeval(s.at)}
+    plate = base64.b64encode(PLATE.encode()).decode()
+    result = {"license": plate, "plateid": s.n, "confidence": 96, "triggerType": 1, "timeStamp": _timeval(s)}
     result |= {"isoffline": int(s.again), "type": 1}
     payload = {"AlarmInfoPlate": {"serialno": s.address, "result": {"PlateResult": result}}}
     body = {"id": f"{s.n:016x}", "sn": s.address, "name": "ivs_result", "version": "1.0", "payload": payload}
@@ -188,7 +195,7 @@ def _vzenith(s: Scene) -> Out:
 
 
 def _vzenith_push(s: Scene) -> Out:
-    result = {"license": _plate(s.n), "plateid": s.n, "timeStamp": _timeval(s.at), "isoffline": int(s.again)}
+    result = {"license": PLATE, "plateid": s.n, "timeStamp": _timeval(s), "isoffline": int(s.again)}
     return _json("application/json", {"AlarmInfoPlate": {"serialno": s.address, "result": {"PlateResult": result}}})
 
 
@@ -209,7 +216,7 @@ def _hik_anpr(s: Scene) -> Out:
         '<?xml version="1.0" encoding="utf-8"?><EventNotificationAlert version="2.0" '
         'xmlns="http://www.isapi.org/ver20/XMLSchema"><channelID>1</channelID>'
         f"<dateTime>{s.at.isoformat(timespec='milliseconds')}</dateTime><eventType>ANPR</eventType>"
-        f"<eventState>active</eventState><ANPR><licensePlate>{_plate(s.n)}</licensePlate><confidenceLevel>97"
+        f"<eventState>active</eventState><ANPR><licensePlate>{PLATE}</licensePlate><line>{s.n}</line><confidenceLevel>97"
         f"</confidenceLevel><alarmDataType>{int(s.again)}</alarmDataType></ANPR>"
         f"<UUID>6f1f7a52-0001-4000-8000-{s.n:012d}</UUID></EventNotificationAlert>"
     )
@@ -232,7 +239,7 @@ def _ttn(s: Scene) -> Out:
 
 
 def _dahua(s: Scene) -> Out:
-    data = {"TrafficCar": {"PlateNumber": _plate(s.n), "PlateColor": "Blue"}, "UTC": int(s.at.timestamp())}
+    data = {"TrafficCar": {"PlateNumber": PLATE}, "DrivingDirection": [str(s.n)], "UTC": int(s.at.timestamp())}
     return Out("text/plain", b"Code=TrafficJunction;action=Pulse;index=0;data=" + msgspec.json.encode(data))
 
 
@@ -345,7 +352,7 @@ def _reborn(payload: bytes) -> bool:
 
 _LEVELS = {"cover_open": "lid/open", "water_below_cover_cm": "lid/level"}
 _LAMP: dict[str, Any] = {"kind": "light", "event": "lamp_measured", "found": _figure("active_energy_kwh")}
-_CAR: dict[str, Any] = {"kind": "barrier", "event": "plate_captured", "found": _named("plate")}
+_CAR: dict[str, Any] = {"kind": "barrier", "event": "plate_captured"}
 _DOOR: dict[str, Any] = {"kind": "face_gate", "event": "access_granted", "found": _named("person")}
 _SUMP: dict[str, Any] = {"kind": "cover", "event": "water_measured", "found": _figure("below_cover_cm")}
 _COUNT: dict[str, Any] = {"event": "sensor_measured", "found": _figure("value")}
@@ -368,7 +375,7 @@ WORDS: dict[str, Words] = {
             answers=_vf_answered,
             **_DOOR,
         ),
-        Words(protocol="vzenith", says=_vzenith, address="0badcafe-00000001", **_CAR),
+        Words(protocol="vzenith", says=_vzenith, address="0badcafe-00000001", found=_micros, **_CAR),
         Words(
             protocol="chirpstack",
             says=_chirpstack,
@@ -382,7 +389,7 @@ WORDS: dict[str, Words] = {
         Words(protocol="shelly", says=_shelly, **_LAMP),
         Words(protocol="frigate", says=_frigate, kind="camera", event="object_detected", found=_named("track")),
         Words(protocol="onvif", says=_onvif, kind="camera", **_COUNT),
-        Words(protocol="nbiot_cover", says=_nbiot_cover, kind="cover", event="cover_moved", found=_vendor),
+        Words(protocol="nbiot_cover", says=_nbiot_cover, kind="cover", event="cover_moved", found=_vendor("seq")),
         Words(
             protocol="tb_gateway",
             says=lambda s: _tb(s, {"lid/level": s.n}),
@@ -432,9 +439,18 @@ WORDS: dict[str, Words] = {
             **_SUMP,
         ),
         Words(protocol="hik_access", says=_hik_access, posts=True, digest=True, address="HIK1", **_DOOR),
-        Words(protocol="hik_anpr", says=_hik_anpr, posts=True, digest=True, address="HIK2", **_CAR),
-        Words(protocol="dahua", says=_dahua, posts=True, **_CAR),
-        Words(protocol="vzenith_push", says=_vzenith_push, posts=True, options={"transport": "http"}, **_CAR),
+        Words(
+            protocol="hik_anpr", says=_hik_anpr, posts=True, digest=True, address="HIK2", found=_vendor("lane"), **_CAR
+        ),
+        Words(protocol="dahua", says=_dahua, posts=True, found=_vendor("driving"), **_CAR),
+        Words(
+            protocol="vzenith_push",
+            says=_vzenith_push,
+            posts=True,
+            options={"transport": "http"},
+            found=_micros,
+            **_CAR,
+        ),
     )
 }
 """What a chaos run speaks besides native, by protocol."""

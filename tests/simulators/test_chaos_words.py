@@ -1,6 +1,6 @@
 """What a chaos run says in each protocol is found again in what the gateway would journal of it, told again or not."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -32,7 +32,8 @@ def marked(words: Words, out: Out) -> list[tuple[int, Any]]:
     """The numbers found in it, and what the gateway knows each by."""
     found = []
     for reading in understood(words, out).readings:
-        body = msgspec.to_builtins(reading.event)
+        at_us = (reading.event.at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+        body = msgspec.to_builtins(reading.event) | {"at": at_us}
         if body["type"] == words.event and (n := words.found(body)) is not None:
             found.append((n, reading.record_id or (reading.event.at if reading.timed else None)))
     return found
