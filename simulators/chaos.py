@@ -50,7 +50,7 @@ class Chaos:
         folder: Path,
         *,
         seconds: float,
-        rate: float = 300.0,
+        rate: float = 100.0,
         seed: int = 1,
         protocols: Sequence[str] = tuple(WORDS),
         program: Sequence[str] = LINLI,
@@ -239,7 +239,7 @@ class Chaos:
         """Judge until nothing is missing or nothing more comes. What comes only after one more restart was stuck."""
         self._say("waiting for what is still on its way")
         verdict = self._awaited()
-        if verdict.lost:
+        if _may_come(verdict):
             self._testify()
             self._gateway.stop()
             self._gateway.start()
@@ -260,18 +260,25 @@ class Chaos:
             before, verdict, looked_at = verdict, self._judged(), now
             if verdict != before:
                 changed_at = now
+                self._say(
+                    f"lost {verdict.lost}, backward {verdict.backward_states}, absent {verdict.absent} as it stands"
+                )
         return verdict
 
     def _testify(self) -> None:
         """Say what helps to find the culprit: when the blows fell, when what is gone was said, what was set aside."""
         self._say("blows: " + ", ".join(f"{at} {what}" for at, what in self._fallen))
         sent = self._sent()
-        gone = self._acked() - read_books(self._gateway.database, self._spoken).events.keys()
+        books = read_books(self._gateway.database, self._spoken)
+        gone = self._acked() - books.events.keys()
         told = sorted((int(sent[key]), key.device, key.type) for key in gone)
         for second, keys in groupby(told, key=lambda key: key[0]):
             at = datetime.fromtimestamp(second, UTC).strftime("%H:%M:%S")
             self._say(f"gone: {at} {dict(Counter(f'{device} {kind}' for _, device, kind in keys))}")
         self._say(f"set aside: {set_aside(self._gateway.database)}")
+        account = self._account()
+        wrong = [d for d, is_open in account.positions.items() if books.states.get(d) is not is_open]
+        self._say(f"backward: {wrong}, absent: {sorted(account.present - books.online)}")
 
     def _sent(self) -> dict[Key, float]:
         found = dict(self._stream.sent)
@@ -283,9 +290,12 @@ class Chaos:
         return self._stream.acked().union(*(voice.diary.acked for voice in self._chorus.voices))
 
     def _judged(self) -> Verdict:
+        return judge(self._account(), read_books(self._gateway.database, self._spoken))
+
+    def _account(self) -> Account:
         self._settle()
         voices = self._chorus.voices
-        account = Account(
+        return Account(
             sent=frozenset(self._sent()),
             acked=frozenset(self._acked()),
             presented=tuple(self._stream.presented),
@@ -297,7 +307,6 @@ class Chaos:
             present=frozenset(voice.device.id for voice in voices if voice.present),
             protocols={device: words.protocol for device, words in self._spoken.items()},
         )
-        return judge(account, read_books(self._gateway.database, self._spoken))
 
 
 def _may_come(verdict: Verdict) -> bool:

@@ -41,7 +41,7 @@ def demo(
 
 def chaos(
     minutes: Annotated[float, typer.Option(min=0.1, help="how long the blows fall")] = 5.0,
-    rate: Annotated[float, typer.Option(min=1, help="messages a second")] = 300.0,
+    rate: Annotated[float, typer.Option(min=1, help="messages a second")] = 100.0,
     seed: Annotated[int, typer.Option(help="the same seed gives the same blows")] = 1,
     protocols: Annotated[
         str, typer.Option(help="what is spoken besides native: names with commas between, a count, or all")
