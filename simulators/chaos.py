@@ -16,9 +16,11 @@ import msgspec
 from simulators.chaos_books import read_books, set_aside
 from simulators.chaos_ledger import Account, Blow, Key, Verdict, blows, judge
 from simulators.chaos_operator import Operator
-from simulators.chaos_speakers import Chorus, Poster, Speaker
+from simulators.chaos_posters import Poster
+from simulators.chaos_protocols import WORDS
+from simulators.chaos_speakers import Chorus, Speaker
 from simulators.chaos_stream import COMMUNITY, Stream, fleet
-from simulators.chaos_words import WORDS, Words
+from simulators.chaos_words import Words
 from simulators.client import Client
 from simulators.estate import Person, Role
 from simulators.gateway_process import LINLI, BackendProcess, GatewayProcess, free_port

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from simulators.chaos import Chaos
-from simulators.chaos_words import WORDS
+from simulators.chaos_protocols import WORDS
 from simulators.client import ApiError
 from simulators.demo import Demo
 from simulators.gateway_process import ProcessError

@@ -15,11 +15,11 @@ from simulators.chaos_ledger import Key
 from simulators.chaos_words import Out
 from simulators.link import Broker
 
-IN_FLIGHT = 20
+IN_FLIGHT = 5
 """So many messages a device sends ahead of their confirmation. All that are under way anywhere must be confirmed well
 within a keepalive also by a slow disk, or every connection breaks and sends them all again, and never gets done.
 """
-KEEPALIVE_S = 30
+KEEPALIVE_S = 60
 
 
 class Connection:

@@ -1,4 +1,4 @@
-"""Who speaks the protocols of `simulators.chaos_words` in a chaos run: over MQTT a `Speaker`, over HTTP a `Poster`.
+"""Who speaks the protocols of `simulators.chaos_protocols` in a chaos run: over MQTT a `Speaker`, over HTTP a `Poster`.
 
 Both keep a record until it is confirmed, by the broker, by the gateway's own answer, or by 200, and tell it again until
 then; both tell some twice, and many again when a storm comes.
@@ -7,76 +7,27 @@ then; both tell some twice, and many again when a storm comes.
 from __future__ import annotations
 
 import heapq
-import threading
 import time
-from collections import Counter, deque
 from datetime import UTC, datetime
+from itertools import islice
 from queue import Empty, SimpleQueue
 from random import Random
-from typing import NamedTuple
-
-import requests
-from requests.auth import HTTPDigestAuth
 
 from devices.model import Device
+from simulators.chaos_diary import DOUBLED, LAST_WORDS, Diary, Record
 from simulators.chaos_ledger import Key
 from simulators.chaos_line import Connection
-from simulators.chaos_words import BASE, Out, Scene, Session, Words
+from simulators.chaos_posters import Poster
+from simulators.chaos_stream import WAITING_AT_MOST
+from simulators.chaos_words import Out, Scene, Session, Words
 from simulators.link import Broker
 
-DOUBLED, HELD_BACK, PLACED = 0.05, 0.05, 0.3
-"""Shares of messages told twice, sent late, and followed by a position."""
+HELD_BACK, PLACED = 0.05, 0.3
+"""Shares of messages sent late, and followed by a position."""
 HELD_BACK_S = 4.0
 TOLD_AGAIN_S = 5.0
 """A terminal that waits for an answer of the gateway's tells its record again after so long, once the broker has it."""
-POST_AGAIN_S = 0.3
-ANSWERED_WITHIN_S = 12.0
-LAST_WORDS = 3
-LATELY = 20
-"""So many of its last records a device tells again in a storm."""
-SET_ASIDE = frozenset({413, 415, 422, 500})
-"""Answers after which a post is in quarantine, or nowhere: nothing is gained by sending it again."""
-
-
-class Record(NamedTuple):
-    """One record a device has made: its number, and when, UTC."""
-
-    n: int
-    at: datetime
-
-
-class Diary:
-    """What a device has told. `sent`: when each was first handed over, seconds since 1970."""
-
-    def __init__(self, words: Words, device: Device) -> None:
-        self.sent: dict[Key, float] = {}
-        self.acked: set[Key] = set()
-        self.loose: set[Key] = set()
-        self.lately: deque[Record] = deque(maxlen=LATELY)
-        self.published = 0
-        self._words = words
-        self._device = device.id
-        self._n = BASE
-
-    def new(self) -> Record:
-        """The next record, made now."""
-        self._n += 1
-        return Record(self._n, datetime.now(UTC))
-
-    def key(self, n: int) -> Key:
-        """How record `n` is found again."""
-        return Key(self._device, self._words.event, n)
-
-    def told(self, record: Record, *, calm: bool) -> Key:
-        """Record `n` is handed over."""
-        key = self.key(record.n)
-        if key not in self.sent:
-            self.sent[key] = time.time()
-            self.lately.append(record)
-            if self._words.loose and not calm:
-                self.loose.add(key)
-        self.published += 1
-        return key
+TOLD_AGAIN_AT_ONCE = 10
 
 
 class Speaker:
@@ -134,7 +85,7 @@ class Speaker:
             _, record, again = heapq.heappop(self._later)
             self._tell(record, again=again)
         self._listen()
-        for record, told_at in list(self._unanswered.values()):
+        for record, told_at in list(islice(self._unanswered.values(), TOLD_AGAIN_AT_ONCE)):
             if now - told_at >= TOLD_AGAIN_S and self.diary.key(record.n) in self.line.acked:
                 self._unanswered[record.n] = (record, now)
                 self._tell(record, again=True)
@@ -218,111 +169,6 @@ class Speaker:
                 self.diary.acked.add(self.diary.key(answered))
 
 
-class Poster:
-    """A device that posts to `url` with its token, one record after another, each until it is answered 200.
-
-    `answers`: how often it was answered with which status, 0 for no answer.
-    """
-
-    def __init__(self, url: str, token: str, words: Words, device: Device, *, seed: int) -> None:
-        self.device = device
-        self.diary = Diary(words, device)
-        self.positions: dict[str, bool] = {}
-        self.answers: Counter[int] = Counter()
-        self._words = words
-        self._url, self._token = url, token
-        self._random = Random(f"poster {words.protocol} {seed}")
-        self._todo: SimpleQueue[tuple[Record, bool] | None] = SimpleQueue()
-        self._done: SimpleQueue[int | None] = SimpleQueue()
-        self._waiting = 0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"post-{words.protocol}", daemon=True)
-        self._thread.start()
-
-    @property
-    def present(self) -> bool:
-        """Nobody would say that it is gone."""
-        return False
-
-    @property
-    def refused(self) -> int:
-        """How many posts were set aside."""
-        return sum(count for status, count in self.answers.items() if status in SET_ASIDE)
-
-    def say(self, *, calm: bool = False) -> None:
-        """Make a record and post it; now and then twice."""
-        record = self.diary.new()
-        self._post(record, again=False, calm=calm)
-        if not calm and self._random.random() < DOUBLED:
-            self._post(record, again=self._random.random() < 0.5)
-
-    def step(self) -> None:
-        """Note what was answered."""
-        self.settle()
-
-    def last_words(self) -> None:
-        """A few more in calm."""
-        for _ in range(LAST_WORDS):
-            self.say(calm=True)
-
-    def settle(self) -> int:
-        """How many posts are not answered."""
-        while True:
-            try:
-                answered = self._done.get_nowait()
-            except Empty:
-                return self._waiting
-            self._waiting -= 1
-            if answered is not None:
-                self.diary.acked.add(self.diary.key(answered))
-
-    def storm(self) -> None:
-        """As if no answer to the last records had been heard."""
-        for record in list(self.diary.lately):
-            self._post(record, again=self._random.random() < 0.5)
-
-    def close(self) -> None:
-        """Leave."""
-        self._over.set()
-        self._todo.put(None)
-        self._thread.join(ANSWERED_WITHIN_S + 5)
-
-    def _post(self, record: Record, *, again: bool, calm: bool = False) -> None:
-        self.diary.told(record, calm=calm)
-        self._waiting += 1
-        self._todo.put((record, again))
-
-    def _run(self) -> None:
-        with requests.Session() as session:
-            session.trust_env = False
-            if self._words.digest:
-                session.auth = HTTPDigestAuth(self.device.id, self._token)
-            else:
-                session.params = {"token": self._token}
-            while (todo := self._todo.get()) is not None and not self._over.is_set():
-                self._until_answered(session, *todo)
-
-    def _until_answered(self, session: requests.Session, record: Record, again: bool) -> None:
-        """Post it as a real one does: the same again until it is taken, also when only the answer was lost."""
-        while not self._over.is_set():
-            status = self._once(session, record, again=again)
-            self.answers[status] += 1
-            if status == 200 or status in SET_ASIDE:
-                self._done.put(record.n if status == 200 else None)
-                return
-            self._over.wait(POST_AGAIN_S)
-
-    def _once(self, session: requests.Session, record: Record, *, again: bool) -> int:
-        """The status it was answered with, 0 for no answer."""
-        scene = Scene(address=self.device.address, n=record.n, at=record.at, again=again)
-        out = self._words.says(scene)
-        headers = {"Content-Type": out.where}
-        try:
-            return session.post(self._url, data=out.payload, headers=headers, timeout=ANSWERED_WITHIN_S).status_code
-        except requests.RequestException:
-            return 0
-
-
 class Chorus:
     """All of them, `rate` messages a second together. Call `step` often, from one thread."""
 
@@ -342,6 +188,8 @@ class Chorus:
     def step(self) -> None:
         """Have somebody say what is due by now."""
         wanted = int((time.monotonic() - self._start) * self._rate) if self.voices else 0
+        if self.settle() > WAITING_AT_MOST:
+            self._due = wanted
         for _ in range(min(wanted - self._due, 1000)):
             self._due += 1
             self._random.choice(self.voices).say()

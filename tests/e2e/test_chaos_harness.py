@@ -27,7 +27,7 @@ from simulators.chaos_ledger import (
     disordered,
     judge,
 )
-from simulators.chaos_words import WORDS
+from simulators.chaos_protocols import WORDS
 from simulators.gateway_process import LINLI
 
 BROKEN = Path(__file__).with_name("broken.py")

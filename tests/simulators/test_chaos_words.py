@@ -9,7 +9,8 @@ import pytest
 
 from devices import registry
 from devices.model import Decoded, HttpPart, HttpPush
-from simulators.chaos_words import WORDS, Out, Scene, Words
+from simulators.chaos_protocols import WORDS
+from simulators.chaos_words import Out, Scene, Words
 
 NOON = datetime(2026, 11, 23, 4, 0, 0, 123456, tzinfo=UTC)
 ZONE = ZoneInfo("Asia/Shanghai")
