@@ -199,14 +199,14 @@ def test_a_gateway_that_knows_no_record_again_is_found_to_double(tmp_path: Path)
 
 @pytest.mark.e2e
 def test_a_gateway_that_answers_a_post_before_it_commits_is_found_to_lose(tmp_path: Path) -> None:
-    found = played(tmp_path, "answers_posts_before_it_commits", "hik_access", "dahua", rate=100)["protocols"]
+    found = played(tmp_path, "answers_posts_before_it_commits", "hik_access", "dahua", rate=50)["protocols"]
     assert found["hik_access"]["lost"] + found["dahua"]["lost"] > 0
     assert found["native"]["lost"] == 0
 
 
 @pytest.mark.e2e
 def test_a_gateway_that_knows_records_by_their_bytes_doubles_those_told_again_in_other_words(tmp_path: Path) -> None:
-    found = played(tmp_path, "knows_records_by_their_bytes", "oem_face", "vzenith_push", rate=100)["protocols"]
+    found = played(tmp_path, "knows_records_by_their_bytes", "oem_face", "vzenith_push", rate=50)["protocols"]
     assert found["oem_face"]["doubled"] > 0
     assert found["vzenith_push"]["doubled"] > 0
     assert found["native"]["doubled"] == 0
