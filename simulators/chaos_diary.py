@@ -47,13 +47,13 @@ class Diary:
         """How record `n` is found again."""
         return Key(self._device, self._words.event, n)
 
-    def told(self, record: Record, *, calm: bool) -> Key:
+    def told(self, record: Record) -> Key:
         """Record `n` is handed over."""
         key = self.key(record.n)
         if key not in self.sent:
             self.sent[key] = time.time()
             self.lately.append(record)
-            if self._words.loose and not calm:
+            if self._words.loose:
                 self.loose.add(key)
         self.published += 1
         return key

@@ -5,8 +5,8 @@ stream keeps unique, or a running number that stands in a figure, a name or a pl
 from the gateway to be found again.
 
 What exactly once means depends on what a protocol gives to know a message again by (docs/chaos.md): a record's id or a
-time of its own. Without either a repetition by the broker counts as new; such events are `loose` while blows fall: none
-may be missing, `again` says how many stand there more than once, and the last one must have the last word.
+time of its own. Without either a repetition by the broker counts as new; such events are `loose`: none may be missing,
+`again` says how many stand there more than once, and the last one must have the last word.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Poster:
     def say(self, *, calm: bool = False) -> None:
         """Make a record and post it; now and then twice."""
         record = self.diary.new()
-        self._post(record, again=False, calm=calm)
+        self._post(record, again=False)
         if not calm and self._random.random() < DOUBLED:
             self._post(record, again=self._random.random() < 0.5)
 
@@ -89,8 +89,8 @@ class Poster:
         self._todo.put(None)
         self._thread.join(ANSWERED_WITHIN_S + 5)
 
-    def _post(self, record: Record, *, again: bool, calm: bool = False) -> None:
-        self.diary.told(record, calm=calm)
+    def _post(self, record: Record, *, again: bool) -> None:
+        self.diary.told(record)
         self._waiting += 1
         self._todo.put((record, again))
 

@@ -63,7 +63,7 @@ class Speaker:
         if not calm and words.repeats and draw.random() < HELD_BACK:
             heapq.heappush(self._later, (time.monotonic() + draw.uniform(0, HELD_BACK_S), record, False))
         elif words.greets is None or self._stands:
-            self._tell(record, calm=calm)
+            self._tell(record)
         else:
             self._kept.append(record)
         if not calm and words.repeats and draw.random() < DOUBLED:
@@ -131,8 +131,8 @@ class Speaker:
         n, at = record or (0, datetime.now(UTC))
         return Scene(address=self.device.address, n=n, at=at, again=again, session=self._session)
 
-    def _tell(self, record: Record, *, again: bool = False, calm: bool = False) -> None:
-        self._publish(self._words.says(self._scene(record, again=again)), self.diary.told(record, calm=calm))
+    def _tell(self, record: Record, *, again: bool = False) -> None:
+        self._publish(self._words.says(self._scene(record, again=again)), self.diary.told(record))
 
     def _publish(self, out: Out, key: Key | None = None) -> None:
         self.line.publish(out.where, out.payload, key, retain=out.retain)

@@ -176,11 +176,13 @@ def played(folder: Path, way: str = "", *protocols: str, rate: float = 200) -> d
 
 
 @pytest.mark.e2e
-def test_a_sound_gateway_loses_and_doubles_nothing_in_any_protocol_under_blows(tmp_path: Path) -> None:
-    found = played(tmp_path, "", *WORDS, rate=100)
+def test_a_sound_gateway_loses_and_doubles_nothing_in_eighteen_protocols_under_blows(tmp_path: Path) -> None:
+    # Of what has no time an older message can come last after a kill of the broker (docs/limits.md).
+    protocols = [name for name, words in WORDS.items() if not words.loose]
+    found = played(tmp_path, "", *protocols, rate=100)
     assert found["clean"], found
     assert found["stored"] == found["sent"] > 800
-    assert found["protocols"].keys() == {"native", *WORDS}
+    assert found["protocols"].keys() == {"native", *protocols}
     assert all(tally["stored"] == tally["sent"] > 5 for tally in found["protocols"].values())
     assert found["delivered"] == found["alert_changes"] > 0
     assert found["openings"] > 0
