@@ -30,7 +30,7 @@ from devices.events import (
     VendorNotice,
     evidence_key,
 )
-from devices.model import Decoded, Device, HttpCall, HttpPart, HttpPush, Protocol, Reading
+from devices.model import Attachment, Decoded, Device, HttpCall, HttpPart, HttpPush, Protocol, Reading
 from devices.protocols.hik_camera import with_picture
 from devices.protocols.pieces import parts_of
 from devices.protocols.wire import (
@@ -230,5 +230,7 @@ PROTOCOL = Protocol(
     heartbeat_s=60.0,
     receive=receive,
     answered=answered,
+    attachment=Attachment(path="/cgi-bin/eventManager.cgi?action=attach&codes=[All]&heartbeat=5", silent_s=20.0),
 )
-"""Cameras whose event manager is attached with heartbeat=30."""
+"""Cameras whose event manager is attached to: by us, asking for a heartbeat every 5 s, or by what posts it here, with
+heartbeat=30."""
