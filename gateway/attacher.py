@@ -7,6 +7,7 @@ Nothing a device says adds one. After a change of device or access its stream be
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
@@ -82,8 +83,9 @@ class Attacher:
     def wake(self) -> None:
         """The registry changed."""
         loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._changed.set)
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended
+                loop.call_soon_threadsafe(self._changed.set)
 
     def state(self, device: str) -> StreamState | None:
         """How a device's stream stands; None: it is not to be attached to."""

@@ -110,11 +110,11 @@ class EventCamera:
 
     def _stream(self, request: BaseHTTPRequestHandler) -> None:
         request.close_connection = True
-        request.send_response(200)
-        request.send_header("Content-Type", f"multipart/mixed; boundary={BOUNDARY}")
-        request.end_headers()
         line = request.connection
-        with self._changed:
+        with self._changed:  # who has read the head hears whatever is said from then on
+            request.send_response(200)
+            request.send_header("Content-Type", f"multipart/mixed; boundary={BOUNDARY}")
+            request.end_headers()
             self._lines.append(line)
             self.streams += 1
             self._changed.notify_all()

@@ -39,8 +39,8 @@ class Splitter:
 
     @property
     def held(self) -> int:
-        """Bytes of the part that is not whole yet."""
-        return len(self._held) - 1
+        """Bytes of the part that is not whole yet; 0: none has begun."""
+        return 0 if self.blank else len(self._held) - 1
 
     @property
     def blank(self) -> bool:
