@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from simulators.chaos import Chaos
+from simulators.chaos_protocols import WORDS
 from simulators.client import ApiError
 from simulators.demo import Demo
 from simulators.gateway_process import ProcessError
@@ -40,8 +41,11 @@ def demo(
 
 def chaos(
     minutes: Annotated[float, typer.Option(min=0.1, help="how long the blows fall")] = 5.0,
-    rate: Annotated[float, typer.Option(min=1, help="messages a second")] = 300.0,
+    rate: Annotated[float, typer.Option(min=1, help="messages a second")] = 100.0,
     seed: Annotated[int, typer.Option(help="the same seed gives the same blows")] = 1,
+    protocols: Annotated[
+        str, typer.Option(help="what is spoken besides native: names with commas between, a count, or all")
+    ] = "all",
     data: Annotated[
         Path | None, typer.Option(help="where everything is kept; else a folder that goes away if all is well")
     ] = None,
@@ -51,8 +55,27 @@ def chaos(
         raise typer.BadParameter(
             "is not empty; the reckoning needs a gateway that has nothing yet", param_hint="--data"
         )
+    spoken = _protocols(protocols)
     with _folder(data, "chaos") as folder:
-        _finish(Chaos(folder, seconds=minutes * 60, rate=rate, seed=seed, say=_say).run)
+        _finish(Chaos(folder, seconds=minutes * 60, rate=rate, seed=seed, protocols=spoken, say=_say).run)
+
+
+def _protocols(wanted: str) -> list[str]:
+    """The protocols named, all of them, or so many.
+
+    :raises typer.BadParameter: there is one that chaos does not speak.
+    """
+    if wanted == "all":
+        return list(WORDS)
+    if wanted.isdecimal():
+        return list(WORDS)[: int(wanted)]
+    named = list(dict.fromkeys(name.strip() for name in wanted.split(",") if name.strip() not in ("", "native")))
+    unknown = next((name for name in named if name not in WORDS), None)
+    if unknown is not None:
+        raise typer.BadParameter(
+            f"chaos does not speak {unknown}; it speaks native, {', '.join(WORDS)}", param_hint="--protocols"
+        )
+    return named
 
 
 def _finish(run: Any) -> None:

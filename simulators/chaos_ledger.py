@@ -1,7 +1,12 @@
 """What the world saw against what the gateway wrote: the judge of a chaos run. Pure: two accounts in, a verdict out.
 
-An event is told from every other by its device, its type and its device time (microseconds), which the stream keeps
-unique: so it needs no help from the gateway to be found again.
+An event is told from every other by its device, its type and its mark: its device time (microseconds), which the
+stream keeps unique, or a running number that stands in a figure, a name or a plate of the message. So it needs no help
+from the gateway to be found again.
+
+What exactly once means depends on what a protocol gives to know a message again by (docs/chaos.md): a record's id or a
+time of its own. Without either a repetition by the broker counts as new; such events are `loose`: none may be missing,
+`again` says how many stand there more than once, and the last one must have the last word.
 """
 
 from __future__ import annotations
@@ -23,11 +28,11 @@ BY_ITSELF = "gateway"
 
 
 class Key(NamedTuple):
-    """The identity of one event. `at`: microseconds since 1970 UTC, by the device's clock."""
+    """The identity of one event. `mark`: microseconds since 1970 UTC by the device's clock, or its running number."""
 
     device: str
     type: str
-    at: int
+    mark: int
 
 
 class Opening(Struct, frozen=True, kw_only=True):
@@ -43,6 +48,9 @@ class Account(Struct, frozen=True, kw_only=True):
     """What was seen from outside. `sent`: distinct events published; `acked`: those the broker confirmed;
     `presented`: device and time of every welcome credential; `received`: CloudEvent ids (`seq.alert`) of the
     accepted deliveries in order, deduplicated by webhook id; `answers`: idempotency key -> command ids the API gave.
+
+    `loose`: those of `sent` that a repetition cannot be told from; `positions`: device -> the position it told last, by
+    its own clock; `present`: devices that have said they are there, and are; `protocols`: device -> what it speaks.
     """
 
     sent: frozenset[Key] = frozenset()
@@ -51,31 +59,54 @@ class Account(Struct, frozen=True, kw_only=True):
     openings: Sequence[Opening] = ()
     received: Sequence[str] = ()
     answers: dict[str, frozenset[str]] = {}
+    loose: frozenset[Key] = frozenset()
+    positions: dict[str, bool] = {}
+    present: frozenset[str] = frozenset()
+    protocols: dict[str, str] = {}
 
 
 class Books(Struct, frozen=True, kw_only=True):
     """What the gateway has written. `events`: how often each stands in the journal; `changes`: `seq.alert` of every
-    alert change; `open_keys`: the key of every open alert; `commands`: id -> (device, requested by); `newest`: device
-    -> position its newest event by device time tells; `states`: device -> position its saved state tells; `alarmed`:
-    devices with an alert; `dangers`: devices that reported a danger.
+    alert change; `open_keys`: the key of every open alert; `commands`: id -> (device, requested by); `states`: device
+    -> position its saved state tells; `online`: devices that count as there; `alarmed`: devices with an alert;
+    `dangers`: devices that reported a danger.
     """
 
     events: dict[Key, int] = {}
     changes: Sequence[str] = ()
     open_keys: Sequence[str] = ()
     commands: dict[str, tuple[str, str]] = {}
-    newest: dict[str, bool] = {}
     states: dict[str, bool | None] = {}
+    online: frozenset[str] = frozenset()
     alarmed: frozenset[str] = frozenset()
     dangers: frozenset[str] = frozenset()
 
 
+class Tally(Struct, frozen=True, kw_only=True):
+    """Of one protocol: distinct events `sent`, confirmed (`acked`), `stored`; confirmed but not stored (`lost`); stored
+    once more than said (`doubled`, or `again` where a repetition cannot be told).
+    """
+
+    sent: int
+    acked: int
+    stored: int
+    lost: int
+    doubled: int
+    again: int
+
+
+FINE = ("sent", "acked", "stored", "alert_changes", "delivered", "again", "protocols")
+"""What of a verdict may be more than nothing."""
+
+
 class Verdict(Struct, frozen=True, kw_only=True):
-    """Counts; all but the first five are wrong when above zero.
+    """Counts; all but those named in `FINE` are wrong when above zero.
 
     `lost` = `lost_events` + `lost_deliveries`; `duplicated` = `duplicated_events` + `duplicated_deliveries`.
     `invented`: in the journal, or delivered, and never said. `stray_openings`: too late, unrecorded, or for nobody;
-    `double_openings`: again for one command or one credential; `split_keys`: two commands for one idempotency key.
+    `double_openings`: again for one command or one credential; `split_keys`: two commands for one idempotency key;
+    `backward_states`: a device that told its last position is believed in another; `absent`: one that is there is not
+    believed to be.
     """
 
     sent: int
@@ -97,18 +128,20 @@ class Verdict(Struct, frozen=True, kw_only=True):
     double_openings: int
     split_keys: int
     backward_states: int
+    absent: int
+    again: int
+    protocols: dict[str, Tally]
 
     @property
     def clean(self) -> bool:
         """Nothing is wrong."""
-        fine = ("sent", "acked", "stored", "alert_changes", "delivered")
-        return not any(getattr(self, name) for name in self.__struct_fields__ if name not in fine)
+        return not any(getattr(self, name) for name in self.__struct_fields__ if name not in FINE)
 
 
 def judge(account: Account, books: Books) -> Verdict:
     """Compare the two accounts."""
     lost_events = len(account.acked - books.events.keys())
-    duplicated_events = sum(books.events.get(key, 1) - 1 for key in account.sent)
+    duplicated_events = _more_than_once(account.sent - account.loose, books)
     deliveries = Counter(account.received)
     lost_deliveries = len(set(books.changes) - deliveries.keys())
     duplicated_deliveries = sum(deliveries.values()) - len(deliveries)
@@ -132,8 +165,32 @@ def judge(account: Account, books: Books) -> Verdict:
         stray_openings=stray,
         double_openings=double,
         split_keys=sum(len(commands) > 1 for commands in account.answers.values()),
-        backward_states=sum(books.states.get(device) is not open_ for device, open_ in books.newest.items()),
+        backward_states=sum(books.states.get(device) is not open_ for device, open_ in account.positions.items()),
+        absent=len(account.present - books.online),
+        again=_more_than_once(account.loose, books),
+        protocols=_by_protocol(account, books),
     )
+
+
+def _more_than_once(keys: Iterable[Key], books: Books) -> int:
+    return sum(books.events.get(key, 1) - 1 for key in keys)
+
+
+def _by_protocol(account: Account, books: Books) -> dict[str, Tally]:
+    spoken: dict[str, set[Key]] = defaultdict(set)
+    for key in account.sent:
+        spoken[account.protocols.get(key.device, "native")].add(key)
+    return {
+        protocol: Tally(
+            sent=len(keys),
+            acked=len(keys & account.acked),
+            stored=len(keys & books.events.keys()),
+            lost=len(keys & account.acked - books.events.keys()),
+            doubled=_more_than_once(keys - account.loose, books),
+            again=_more_than_once(keys & account.loose, books),
+        )
+        for protocol, keys in sorted(spoken.items())
+    }
 
 
 def disordered(received: Iterable[str]) -> int:

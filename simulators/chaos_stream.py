@@ -1,4 +1,4 @@
-"""The stream of a chaos run: devices that keep what is not confirmed and send it again, and doors that obey blindly.
+"""The native stream of a chaos run: devices that keep what is not confirmed and send it again; doors that obey blindly.
 
 Nothing here protects the gateway: messages are doubled, held back and sent out of order on purpose, a door opens for
 every command it gets, however late or repeated, and writes down what it did.
@@ -8,19 +8,13 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import socket
-import threading
 import time
-from collections import deque
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
 from random import Random
 from typing import Any
 
 import msgspec
-import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 
 from devices.events import (
     BayChanged,
@@ -35,6 +29,7 @@ from devices.events import (
 )
 from devices.model import Device
 from simulators.chaos_ledger import Key, Opening
+from simulators.chaos_line import Connection
 from simulators.device import CommandMessage
 from simulators.link import Broker
 
@@ -44,13 +39,15 @@ CARD_EVERY_S = 1.0
 DOUBLED, HELD_BACK = 0.05, 0.05
 """Shares of messages sent twice, and sent up to `HELD_BACK_S` seconds late."""
 HELD_BACK_S = 4.0
-CONNECTIONS = 4
+CONNECTIONS, IN_FLIGHT = 4, 20
+WAITING_AT_MOST = 2000
+"""While so much is not confirmed nothing new is said: a slow disk makes the run smaller, not endless."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
 
 
 def fleet() -> list[Device]:
-    """The devices of a chaos run: lamps for the mass, bays and covers whose position is checked, sumps and gates."""
+    """The native devices: lamps for the mass, bays and covers whose position is checked, sumps and gates."""
     kinds = {"light": ("light", 16), "bay": ("bay", 6), "cover": ("cover", 4), "sump": ("cover", 4)}
     kinds["gate"] = ("face_gate", 4)
     return [
@@ -60,65 +57,14 @@ def fleet() -> list[Device]:
     ]
 
 
-class Connection:
-    """One connection. What is published with a key is in `acked` once confirmed; until then it is sent again after
-    every reconnection. `publish` and `settle` belong to one thread.
+class Stream:
+    """`rate` messages a second over all its devices. `sent`: when each event was first handed over, seconds since 1970;
+    `positions`: where each said last that it stands. Call `step` often, from one thread.
     """
 
-    def __init__(self, broker: Broker, name: str, hears: list[str], heard: Callable[[str, bytes], None]) -> None:
-        self.acked: set[Key] = set()
-        self._pending: dict[int, Key | None] = {}
-        self._confirmed: deque[int] = deque()
-        self._ready = threading.Event()
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=False)
-        self._client.max_inflight_messages_set(200)
-        self._client.reconnect_delay_set(1, 1)
-        # The confirmation is only noted here: paho holds a lock of its own, so no lock of ours may be asked for.
-        self._client.on_publish = lambda _c, _u, mid, _r, _p: self._confirmed.append(mid)
-        self._client.on_connect = lambda client, *_: client.subscribe([(topic, 1) for topic in hears])
-        self._client.on_subscribe = lambda *_: self._ready.set()
-        self._client.on_message = lambda _c, _u, message: heard(message.topic, bytes(message.payload))
-        self._client.connect_async(broker.host, broker.port, 10)
-        self._client.loop_start()
-
-    def await_ready(self, seconds: float) -> bool:
-        """Whether it has connected once within so many seconds."""
-        return self._ready.wait(seconds)
-
-    def publish(self, topic: str, payload: bytes, key: Key | None, qos: int = 1) -> None:
-        """Hand over a message."""
-        mid = self._client.publish(topic, payload, qos=qos).mid
-        if qos:
-            self._pending[mid] = key
-
-    def settle(self) -> int:
-        """Note what was confirmed; how much is not."""
-        while self._confirmed:
-            key = self._pending.pop(self._confirmed.popleft(), None)
-            if key is not None:
-                self.acked.add(key)
-        return len(self._pending)
-
-    def tear(self) -> None:
-        """Cut the connection, as a lost cable does."""
-        torn = self._client.socket()
-        if isinstance(torn, socket.socket):
-            try:
-                torn.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return  # it was gone already, which is what was wanted
-
-    def close(self) -> None:
-        """Leave."""
-        self._client.disconnect()
-        self._client.loop_stop()
-
-
-class Stream:
-    """`rate` messages a second over all devices. Call `step` often, from one thread."""
-
     def __init__(self, broker: Broker, devices: list[Device], *, rate: float, seed: int, card: str) -> None:
-        self.sent: set[Key] = set()
+        self.sent: dict[Key, float] = {}
+        self.positions: dict[str, bool] = {}
         self.presented: list[tuple[str, datetime]] = []
         self.openings: list[Opening] = []
         self.published = 0
@@ -134,7 +80,13 @@ class Stream:
         self._told: SimpleQueue[tuple[Device, str]] = SimpleQueue()
         self._last_at = datetime.min.replace(tzinfo=UTC)
         self._connections = [
-            Connection(broker, f"chaos-{seed}-{n}", [self._topic(d, "command") for d in self._share(n)], self._heard)
+            Connection(
+                broker,
+                f"chaos-{seed}-{n}",
+                [self._topic(d, "command") for d in self._share(n)],
+                self._heard,
+                in_flight=IN_FLIGHT,
+            )
             for n in range(CONNECTIONS)
         ]
         self._of = {d.id: self._connections[n] for n in range(CONNECTIONS) for d in self._share(n)}
@@ -156,6 +108,8 @@ class Stream:
         """Publish what is due by now."""
         now = time.monotonic()
         wanted = int((now - self._start) * self._rate)
+        if self.settle() > WAITING_AT_MOST:
+            self._due = wanted
         for _ in range(min(wanted - self._due, 1000)):
             self._due += 1
             self._say_something()
@@ -211,10 +165,10 @@ class Stream:
 
     def _worded(self, device: Device, event: Event) -> tuple[Key, bytes]:
         key = Key(device.id, str(event.__struct_config__.tag), (event.at - _EPOCH) // _US)
-        return key, msgspec.json.encode({"id": f"{device.id}-{key.at}", "stored": False, "event": event})
+        return key, msgspec.json.encode({"id": f"{device.id}-{key.mark}", "stored": False, "event": event})
 
     def _hand_over(self, device: Device, payload: bytes, key: Key) -> None:
-        self.sent.add(key)
+        self.sent.setdefault(key, time.time())
         self.published += 1
         self._of[device.id].publish(self._topic(device, "event"), payload, key)
 
@@ -258,6 +212,7 @@ class Stream:
             field = "occupied" if device.kind == "bay" else "open"
             yes = self._random.random() < 0.5
             at = self._say(device, kind, calm=True, **{field: yes})
+            self.positions[device.id] = yes
             older: dict[str, Any] = {"at": at - timedelta(seconds=1), field: not yes}
             key, payload = self._worded(device, kind(**older))
             self._hand_over(device, payload, key)

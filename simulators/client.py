@@ -37,6 +37,11 @@ class Client:
         body = msgspec.to_builtins(device)
         self._json("PUT", f"/v1/devices/{quote(body.pop('id'), safe='')}", body)
 
+    def access(self, device: str) -> tuple[str, str]:
+        """Where a device of this id posts, as a path, and the token it shows."""
+        found = self._json("PUT", f"/v1/devices/{quote(device, safe='')}/access", {})
+        return str(found["push_path"]), str(found["push_token"])
+
     def resident(self, person: Person, photographs: Sequence[bytes], *, now: datetime) -> dict[str, Any]:
         """Enrols somebody for the whole estate for a year; gives {id, templates, refused}."""
         fields: list[tuple[str, Any]] = [

@@ -49,7 +49,7 @@ class HttpTerminal:
             "dateTime": at.isoformat(timespec="seconds"),
             "AccessControllerEvent": event,
         }
-        return self._send(*_multipart(alert, picture))
+        return self._send(*multipart(alert, picture))
 
     def heartbeat(self, at: datetime) -> int:
         """Still there."""
@@ -85,7 +85,8 @@ class HttpTerminal:
         return self._session.post(self._url, data=body, headers=headers, params=params, auth=auth, timeout=15)
 
 
-def _multipart(alert: dict[str, Any], picture: bytes) -> tuple[bytes, str]:
+def multipart(alert: dict[str, Any], picture: bytes) -> tuple[bytes, str]:
+    """An alert with its picture as the maker's terminals post it, and its Content-Type: another boundary each time."""
     boundary = uuid.uuid4().hex
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="event_log"\r\n'.encode(),
