@@ -13,6 +13,7 @@ from devices.effects import IdentifyFace, ReadPlate, WatchScene
 from devices.errors import DecodeError
 from devices.events import evidence_key
 from gateway.actions import (
+    AcceptScene,
     AcknowledgeAlert,
     Action,
     DisposeAlert,
@@ -28,6 +29,7 @@ from gateway.hub import Hub
 from gateway.inbox import Called, CommandUnsent, VisionAnswer
 from gateway.journal import Journal
 from gateway.reader import event_id
+from gateway.scene_acceptance import accept
 from gateway.sight import plate_seen, scene_seen
 from vision.types import SceneSeen
 
@@ -47,7 +49,7 @@ class Errands:
         self.jobs: dict[str, Job] = {}
         self.reloaded: list[Callable[[], None]] = []
 
-    def carry_out(
+    def carry_out(  # noqa: PLR0911 - a line each
         self, what: Action | VisionAnswer | CommandUnsent | Called, now: datetime, batch: Changes, turn: Changes
     ) -> Any:
         """Do it, and give what its asker was promised. The error of one that cannot be done says why."""
@@ -66,6 +68,10 @@ class Errands:
                 for reloaded in self.reloaded:
                     reloaded()
                 return len(self._directory.devices())
+            case AcceptScene():
+                return accept(
+                    what, self._hub, self._directory, self._unanswered(what.device, batch), now, batch=batch, turn=turn
+                )
             case AcknowledgeAlert() | DisposeAlert() | ShelveAlert() | WorkOnAlert():
                 return self._hub.alerts.transition(what, now, batch=batch, turn=turn)
             case _:
@@ -76,6 +82,11 @@ class Errands:
         self.jobs.update(batch.jobs)
         for done in batch.jobs_done:
             self.jobs.pop(done, None)
+
+    def _unanswered(self, device: str, batch: Changes) -> list[Job]:
+        """The questions about a camera's view that are under way."""
+        jobs = [*self.jobs.values(), *batch.jobs.values()]
+        return [job for job in jobs if job.device == device and isinstance(job.question, WatchScene)]
 
     def _command_of_key(self, key: str, batch: Changes) -> Any:
         for command, held in batch.keys.items():

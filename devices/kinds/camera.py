@@ -21,6 +21,7 @@ from devices.events import (
     FrameCaptured,
     HazardDetected,
     ObjectDetected,
+    SceneAccepted,
     SceneJudged,
     SensorMeasured,
     TamperDetected,
@@ -74,6 +75,8 @@ def decide(camera: Camera, event: Event, device: Device) -> Step[Camera]:  # noq
         case SceneJudged():
             watch, effects = scene.judged(camera.watch, event, device)
             return replace(camera, watch=watch), effects
+        case SceneAccepted():
+            return replace(camera, watch=scene.accepted(camera.watch, event)), []
         case TamperDetected():
             return camera, tampered(event)
         case HazardDetected():
