@@ -54,12 +54,18 @@ def zones(device: Device) -> tuple[SceneZone, ...]:
     return found
 
 
-def frame(watch: Watch, event: FrameCaptured, device: Device) -> tuple[Watch, list[Effect]]:
+def frame(watch: Watch, event: FrameCaptured, device: Device, change_after: timedelta) -> tuple[Watch, list[Effect]]:
     """Look at it, unless the one before is still being looked at or it is older."""
     if (watch.last and event.at <= watch.last) or (watch.asked and event.at < watch.asked) or not event.evidence:
         return watch, []
     until = event.at + LOOK_WITHIN
-    look = WatchScene(evidence=event.evidence, captured_at=event.at, not_after=until, zones=_zones(device))
+    look = WatchScene(
+        evidence=event.evidence,
+        captured_at=event.at,
+        not_after=until,
+        change_s=change_after.total_seconds(),
+        zones=_zones(device),
+    )
     return replace(watch, last=event.at, asked=until), [look]
 
 
