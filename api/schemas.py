@@ -319,6 +319,20 @@ class CommandList(Shape):
     items: list[CommandView]
 
 
+class SceneBody(Shape):
+    """Why the view of a camera is as it should be."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "摄像机已按新角度固定"}]})
+    reason: Reason
+
+
+class SceneAcceptedView(Shape):
+    device: str
+    at: Utc
+    by: str = Field(description="Name of the token.")
+    ended: list[str] = Field(description="The alerts that ended by it, by id, closed as `no_action` with the reason.")
+
+
 class ListRefusalView(Shape):
     entry: str = Field(description="A person's id, or a plate: the latter with the scope vehicles:read only.")
     reason: str = Field(examples=["no face found"])

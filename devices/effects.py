@@ -236,11 +236,14 @@ class SceneZone(Struct, frozen=True, kw_only=True):
 
 
 class WatchScene(Effect, frozen=True, kw_only=True, tag="watch_scene"):
-    """Does this camera still see what it should? Answered by `SceneJudged`; one at a time for each camera."""
+    """Does this camera still see what it should? Answered by `SceneJudged`; one at a time for each camera. `change_s`:
+    something else in a zone for so long is lasting change.
+    """
 
     evidence: str
     captured_at: datetime
     not_after: datetime
+    change_s: float = 1800
     zones: tuple[SceneZone, ...] = ()
 
 

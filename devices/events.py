@@ -539,6 +539,13 @@ class SceneJudged(Event, frozen=True, kw_only=True, tag="scene_judged"):
     candidates: Annotated[tuple[SceneCandidate, ...], Meta(max_length=32)] = ()
 
 
+class SceneAccepted(Event, frozen=True, kw_only=True, tag="scene_accepted"):
+    """A person says that a camera's view is as it should be: it is learnt anew. `by`: the name of their token."""
+
+    by: Name
+    reason: Annotated[str, Meta(max_length=500)]
+
+
 # -- light (TALQ Lamp Monitor and Electrical Meter functions) ---------------------------------------------
 
 
@@ -609,6 +616,6 @@ NAME_OF: dict[type[Event], str] = {event: name for name, event in EVENTS.items()
 """The wire name of every event type."""
 
 INTERNAL: frozenset[type[Event]] = frozenset(
-    {Ticked, CredentialChecked, FaceIdentified, PlateRead, PlateChecked, SceneJudged},
+    {Ticked, CredentialChecked, FaceIdentified, PlateRead, PlateChecked, SceneJudged, SceneAccepted},
 )
 """Events only the gateway itself makes; a device that sends one is lying."""

@@ -61,6 +61,22 @@ class SendCommand(Action, frozen=True, kw_only=True):
     command_id: str = ""
 
 
+class AcceptScene(Action, frozen=True, kw_only=True):
+    """The view of the camera `device` is as it should be. Answered with the `SceneAcceptance`."""
+
+    device: str
+    reason: str
+
+
+class SceneAcceptance(Struct, frozen=True, kw_only=True):
+    """`ended`: ids of the alerts that ended by it."""
+
+    device: str
+    at: datetime
+    by: str
+    ended: tuple[str, ...] = ()
+
+
 class ReloadDirectory(Action, frozen=True, kw_only=True):
     """Devices were added, changed or removed. Answered with their number."""
 

@@ -34,7 +34,7 @@ from gateway.templates import Photos
 from gateway.vault import Vault
 from gateway.vehicles import ImportReport, Vehicle, new_vehicle_id, normal_plate, read_csv
 from vision.gallery import Gallery
-from vision.plate_index import PlateIndex
+from vision.plate_index import GrowingIndex
 from vision.registry_match import WORTH_ASKING
 
 _ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")
@@ -62,7 +62,7 @@ class Directory:
         self._addresses: dict[tuple[str, str], Device] = {}
         self._vehicles: dict[str, Vehicle] = {}
         self._lanes: tuple[Device, ...] | None = None
-        self._plates: PlateIndex | None = None
+        self._plates = GrowingIndex(())
         self.residents = People(store, vault, gallery)
         self.listeners = self.residents.listeners
         """Called after whom or what devices should know of has changed."""
@@ -84,7 +84,8 @@ class Directory:
             self._devices = {device.id: device for device in devices}
             self._addresses = {(device.protocol, device.address): device for device in devices}
             self._vehicles = {vehicle.plate: vehicle for vehicle in vehicles}
-            self._lanes = self._plates = None
+            self._lanes = None
+            self._plates = GrowingIndex(self._vehicles)
         self.residents.load()
         self.roster.load()
 
@@ -199,11 +200,7 @@ class Directory:
 
     def near_plates(self, plate: str) -> list[Vehicle]:
         """Registered vehicles whose plates may have been misread as this one, in no order. `plate`: normal."""
-        index = self._plates
-        if index is None:
-            with self._lock:
-                index = self._plates = PlateIndex(self._vehicles)
-        found = (self._vehicles.get(near) for near in index.near(plate, WORTH_ASKING))
+        found = (self._vehicles.get(near) for near in self._plates.near(plate, WORTH_ASKING))
         return [vehicle for vehicle in found if vehicle is not None]
 
     def vehicle(self, plate: str) -> Vehicle | None:
@@ -233,7 +230,6 @@ class Directory:
             with self._store.write() as db:
                 db.execute("DELETE FROM vehicles WHERE plate = ?", (normal,))
             del self._vehicles[normal]
-            self._plates = None
         self._tell()
 
     def import_vehicles(self, text: str) -> ImportReport:
@@ -249,11 +245,15 @@ class Directory:
     def _put_vehicles(self, vehicles: Sequence[Vehicle]) -> None:
         with self._store.write() as db:
             self._write_vehicles(db, vehicles)
-        known = len(self._vehicles)
-        self._vehicles |= {vehicle.plate: vehicle for vehicle in vehicles}
-        if len(self._vehicles) != known:
-            self._plates = None
+        self._take_vehicles(vehicles)
         self._tell()
+
+    def _take_vehicles(self, vehicles: Sequence[Vehicle]) -> None:
+        """Into memory. The index is made here, by who changes the register, and not by the engine that asks it."""
+        new = [vehicle.plate for vehicle in vehicles if vehicle.plate not in self._vehicles]
+        self._vehicles |= {vehicle.plate: vehicle for vehicle in vehicles}
+        if new:
+            self._plates.add(new, self._vehicles)
 
     def _write_vehicles(self, db: Connection, vehicles: Sequence[Vehicle]) -> None:
         db.executemany(
@@ -342,8 +342,10 @@ class Directory:
             kept = {key: device for key, device in self._devices.items() if key not in set(gone_devices)}
             self._devices = kept | {device.id: device for device in devices}
             self._addresses = {(device.protocol, device.address): device for device in self._devices.values()}
+            self._lanes = None
             left = {plate: vehicle for plate, vehicle in self._vehicles.items() if plate not in set(gone_vehicles)}
-            self._vehicles = left | {vehicle.plate: vehicle for vehicle in vehicles}
+            self._vehicles = left
+            self._take_vehicles(vehicles)
         if places is not None:
             self.roster.load_places()
         self._tell()

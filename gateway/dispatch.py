@@ -100,7 +100,7 @@ class Dispatch:
     def _scene(self, question: WatchScene, device: str) -> bytes:
         zones = {zone.name: zone.polygon for zone in question.zones}
         at = question.captured_at.timestamp()
-        return encode(SceneTask(at=at, zones=zones, memory=self._memory_of(device)))
+        return encode(SceneTask(at=at, change_s=question.change_s, zones=zones, memory=self._memory_of(device)))
 
     def _picture(self, key: str) -> bytes | None:
         try:

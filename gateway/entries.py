@@ -14,7 +14,15 @@ import msgspec
 from devices import escalation
 from devices.alert_types import ALERT_TYPES
 from devices.commands import CommandRecord
-from devices.events import AccessDenied, AccessGranted, DeviceStatusChanged, Event, Listing, PlateChecked
+from devices.events import (
+    AccessDenied,
+    AccessGranted,
+    DeviceStatusChanged,
+    Event,
+    Listing,
+    PlateChecked,
+    SceneAccepted,
+)
 from gateway.changes import AlertChange, Changes, EventRow
 from gateway.store import us
 
@@ -88,11 +96,16 @@ def _status(event: DeviceStatusChanged, _community: str, _pseudonym: Pseudonym) 
     return "device", {"online": event.online, "reason": event.reason.value}
 
 
+def _scene(event: SceneAccepted, community: str, pseudonym: Pseudonym) -> tuple[str, dict[str, Any]]:
+    return "scene", {"by": _by(event.by, community, pseudonym), "change": "accepted"}
+
+
 _FACTS: dict[type[Event], Callable[[Any, str, Pseudonym], tuple[str, dict[str, Any]]]] = {
     AccessGranted: _granted,
     AccessDenied: _denied,
     PlateChecked: _vehicle,
     DeviceStatusChanged: _status,
+    SceneAccepted: _scene,
 }
 
 

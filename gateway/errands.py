@@ -14,6 +14,7 @@ from devices.errors import DecodeError
 from devices.events import DeviceStatusChanged, OfflineReason, evidence_key
 from devices.model import Decoded, Reading
 from gateway.actions import (
+    AcceptScene,
     AcknowledgeAlert,
     Action,
     DisposeAlert,
@@ -30,6 +31,7 @@ from gateway.inbox import Called, CommandUnsent, StreamLost, VisionAnswer
 from gateway.journal import Journal
 from gateway.mqtt import Message
 from gateway.reader import Read, event_id
+from gateway.scene_acceptance import accept
 from gateway.sight import plate_seen, scene_seen
 from vision.types import SceneSeen
 
@@ -74,6 +76,10 @@ class Errands:
                 for reloaded in self.reloaded:
                     reloaded()
                 return len(self._directory.devices())
+            case AcceptScene():
+                return accept(
+                    what, self._hub, self._directory, self._unanswered(what.device, batch), now, batch=batch, turn=turn
+                )
             case AcknowledgeAlert() | DisposeAlert() | ShelveAlert() | WorkOnAlert():
                 return self._hub.alerts.transition(what, now, batch=batch, turn=turn)
             case _:
@@ -84,6 +90,11 @@ class Errands:
         self.jobs.update(batch.jobs)
         for done in batch.jobs_done:
             self.jobs.pop(done, None)
+
+    def _unanswered(self, device: str, batch: Changes) -> list[Job]:
+        """The questions about a camera's view that are under way."""
+        jobs = [*self.jobs.values(), *batch.jobs.values()]
+        return [job for job in jobs if job.device == device and isinstance(job.question, WatchScene)]
 
     def _command_of_key(self, key: str, batch: Changes) -> Any:
         for command, held in batch.keys.items():

@@ -7,6 +7,7 @@ may not come in any more.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 
 from devices.effects import CheckPlate, MatchPlate, PlateLook
 from devices.events import Listing, PlateChecked, PlateText, PlateVerdict
@@ -19,23 +20,24 @@ from vision.voting import clusters, vote
 _NOWHERE = ((0.0, 0.0),) * 4
 
 
+class _Seen(NamedTuple):
+    """What is asked about, as `PlateChecked` tells of it: the text `read`, the picture, when that was taken."""
+
+    read: str
+    evidence: str
+    at: datetime
+    frames: int
+    sure: bool
+    looks: tuple[str, ...] = ()
+    camera_plate: str = ""
+
+
 def checked(question: CheckPlate, directory: Directory, now: datetime) -> PlateChecked:
     """The answer to a `CheckPlate`: a text without confidences."""
     text = normal_plate(question.plate)
-    verdict, vehicle = _found(text, text, directory, now)
-    return _answer(
-        verdict,
-        vehicle,
-        directory,
-        now,
-        at=max(question.at, now),
-        read=question.plate,
-        evidence=question.evidence,
-        captured_at=question.captured_at,
-        frames=1,
-        sure=question.sure,
-        settled=question.settled,
-    )
+    found = _found(text, text, directory, now)
+    seen = _Seen(question.plate, question.evidence, question.captured_at, frames=1, sure=question.sure)
+    return _answer(question, *found, seen, directory, now)
 
 
 def matched(question: MatchPlate, directory: Directory, now: datetime) -> PlateChecked:
@@ -51,21 +53,16 @@ def matched(question: MatchPlate, directory: Directory, now: datetime) -> PlateC
     agreeing = [one for one in together if one.reading.plate == voted.plate]
     plate = verdict.plate or voted.plate
     same = camera in (plate, voted.plate)
-    return _answer(
-        verdict,
-        vehicle,
-        directory,
-        now,
-        at=max(question.at, now),
-        read=voted.plate,
-        evidence=look.evidence,
-        captured_at=look.at,
+    seen = _Seen(
+        voted.plate,
+        look.evidence,
+        look.at,
         frames=len(agreeing) + (bool(camera) and same),
         sure=any(one.reading.sure for one in agreeing),
         looks=tuple(one.evidence for one in together if one.evidence),
         camera_plate="" if same else camera,
-        settled=question.settled,
     )
+    return _answer(question, verdict, vehicle, seen, directory, now)
 
 
 def _certain(look: PlateLook, together: list[PlateLook], plate: str) -> bool:
@@ -98,12 +95,19 @@ def _found(
 
 
 def _answer(
-    verdict: RegistryMatch, vehicle: Vehicle | None, directory: Directory, now: datetime, *, read: str, **more: object
+    question: CheckPlate | MatchPlate,
+    verdict: RegistryMatch,
+    vehicle: Vehicle | None,
+    seen: _Seen,
+    directory: Directory,
+    now: datetime,
 ) -> PlateChecked:
     ids = [found.id for c in verdict.candidates if (found := directory.vehicle(c.plate))]
     return PlateChecked(
-        plate=vehicle.plate if vehicle else read,
-        read=read if vehicle and vehicle.plate != read else "",
+        at=max(question.at, now),
+        settled=question.settled,
+        plate=vehicle.plate if vehicle else seen.read,
+        read=seen.read if vehicle and vehicle.plate != seen.read else "",
         listing=listing_now(vehicle, now) if vehicle else Listing.UNKNOWN,
         vehicle=vehicle.id if vehicle else "",
         verdict=PlateVerdict(verdict.verdict),
@@ -112,7 +116,12 @@ def _answer(
         candidates=tuple(ids),
         near_block=bool(verdict.ask_about_block),
         why=verdict.why[:128],
-        **more,  # type: ignore[arg-type]
+        evidence=seen.evidence,
+        captured_at=seen.at,
+        frames=seen.frames,
+        sure=seen.sure,
+        looks=seen.looks,
+        camera_plate=seen.camera_plate,
     )
 
 

@@ -1,10 +1,10 @@
-"""A camera that tells of objects in a zone and of the health of its picture."""
+"""A camera that tells of objects in a zone and of the health of its picture, and sends pictures by its own clock."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from devices.events import CameraFault, CameraHealthChanged, ObjectDetected
+from devices.events import CameraFault, CameraHealthChanged, FrameCaptured, ObjectDetected
 from simulators.device import Later, Voice
 from simulators.estate import Happening, What
 
@@ -22,5 +22,7 @@ def tell(voice: Voice, happening: Happening, now: datetime) -> list[Later]:
         case What.CAMERA_COVERED | What.CAMERA_CLEARED:
             active = happening.what is What.CAMERA_COVERED
             return [voice.event(CameraHealthChanged, now, fault=CameraFault.OCCLUDED, active=active)]
+        case What.FRAME_TAKEN:
+            return [voice.event(FrameCaptured, now, image=voice.world.pictures.view(voice.device.id))]
         case _:
             return []

@@ -37,6 +37,7 @@ def simulate(
     poison: Annotated[float, typer.Option(help="share of messages followed by a broken copy")] = 0.0,
     wrong_clock: Annotated[float, typer.Option(help="share of devices with a wrong clock")] = 0.0,
     storm_s: Annotated[float, typer.Option(help="seconds between reconnect storms, 0: none")] = 0.0,
+    frame_s: Annotated[float, typer.Option(help="seconds between pictures of the first camera, 0: none")] = 1.5,
     faces: Annotated[Path | None, typer.Option(help="folder of photographs instead of drawn faces")] = None,
 ) -> None:
     """Play a day of a simulated estate; prints what came of it as one line of JSON. Ctrl-C ends it cleanly."""
@@ -55,7 +56,14 @@ def simulate(
         photographs = faces_from(faces) if faces else None
         registered = register(Client(api, token), estate, Pictures(estate, photographs)) if api else {}
         run = Run(
-            estate, broker=broker, seconds=seconds, rate=rate, speed=speed, faults=faults, photographs=photographs
+            estate,
+            broker=broker,
+            seconds=seconds,
+            rate=rate,
+            speed=speed,
+            faults=faults,
+            photographs=photographs,
+            frame_s=frame_s,
         )
         summary = play(run)
     except (ApiError, ConnectionError, FileNotFoundError, ValueError) as error:

@@ -23,6 +23,8 @@ from simulators.run import Run
 ENDLESS_S = 30 * 86400.0
 SETTLE_S = 90.0
 REPORT_EVERY_S = 10.0
+FRAME_S = 1.5
+"""One camera sends a picture so often; that it is covered is told within the first minute (`simulators.pictures`)."""
 
 
 class Figures(Struct, frozen=True, kw_only=True):
@@ -84,7 +86,11 @@ class Demo:
             self._gateway.await_ready()
             backend = self._set_up(stack)
             run = Run(
-                self._estate, broker=self._gateway.broker_url, seconds=self._seconds or ENDLESS_S, rate=self._rate
+                self._estate,
+                broker=self._gateway.broker_url,
+                seconds=self._seconds or ENDLESS_S,
+                rate=self._rate,
+                frame_s=FRAME_S,
             )
             with run:
                 self._watch(run)

@@ -38,6 +38,7 @@ class What(StrEnum):
     OBJECT_GONE = "object_gone"
     CAMERA_COVERED = "camera_covered"
     CAMERA_CLEARED = "camera_cleared"
+    FRAME_TAKEN = "frame_taken"
     LAMP_READ = "lamp_read"
     LAMP_FAILED = "lamp_failed"
     LAMP_MENDED = "lamp_mended"

@@ -32,7 +32,7 @@ def _sees_cars(voice: Voice) -> Routine:
 
 def _looks_on(voice: Voice) -> Routine:
     world = voice.world
-    return Routine(voice, look=lambda: world.pictures.car(world.estate.vehicles()[0].plate, 0))
+    return Routine(voice, look=lambda: world.pictures.view(voice.device.id))
 
 
 def _face_gate(device: Device, world: World, clock: timedelta) -> Simulated:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 from itertools import cycle
 
@@ -9,6 +10,10 @@ from simulators.estate import SHOTS, Estate
 from simulators.face_drawing import draw_face
 from simulators.image import alive
 from simulators.plate_drawing import draw_car
+from simulators.scene_drawing import View, draw_scene
+
+COVERED_EVERY, COVERED = 400, range(10, 34)
+"""Of so many pictures of a camera these show cloth before its lens: long enough to be told, and over in a minute."""
 
 
 class Pictures:
@@ -22,6 +27,7 @@ class Pictures:
         self._drawn = {person.id: person.face for person in estate.people.values()}
         self._photographs: dict[str, list[bytes]] = {}
         self._taken = 0
+        self._seen: Counter[str] = Counter()
         if photographs:
             self._photographs = dict(zip(self._drawn, cycle(photographs.values()), strict=False))
 
@@ -42,6 +48,12 @@ class Pictures:
         """The pictures somebody hands in to be registered."""
         taken = self._photographs.get(person)
         return taken[:1] if taken else [_face(self._drawn[person], shot) for shot in range(0, SHOTS, 2)]
+
+    def view(self, camera: str) -> bytes:
+        """The next JPEG of the yard before a camera, a while of them covered."""
+        number = self._seen[camera]
+        self._seen[camera] += 1
+        return draw_scene(number, View(covered=number % COVERED_EVERY in COVERED), seed=sum(camera.encode()))
 
     def car(self, plate: str, shot: int) -> bytes:
         """A JPEG of the car with this plate in a lane."""

@@ -15,7 +15,7 @@ from msgspec import Struct
 from devices.model import Outgoing
 from simulators.clockwork import Clockwork
 from simulators.device import Later, Simulated, World
-from simulators.estate import Estate, Happening, day
+from simulators.estate import Estate, Happening, What, day
 from simulators.faults import Faults, Faulty, Tally, clock_offset
 from simulators.fleet import simulated
 from simulators.ledger import Ledger
@@ -60,7 +60,9 @@ class Run:
     """Plays `estate` against the broker at `broker` (mqtt://user:password@host:port).
 
     `seconds` and `rate` are those of `day`; `speed` makes the day pass that much faster. Times in messages are the
-    real time. `start`, then `wait` for the day's end or `stop` before it, then `summary`; or use it as a context.
+    real time. `frame_s`: the first camera sends a picture so often, 0: never.
+
+    `start`, then `wait` for the day's end or `stop` before it, then `summary`; or use it as a context.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Run:
         speed: float = 1.0,
         faults: Faults | None = None,
         photographs: dict[str, list[bytes]] | None = None,
+        frame_s: float = 0.0,
     ) -> None:
         now = datetime.now(UTC)
         self.estate = estate
@@ -80,6 +83,7 @@ class Run:
         self.sent: set[str] = set()
         self._faults = faults or Faults()
         self._speed = speed
+        self._frame_s = frame_s
         self._midnight = now
         self._seconds = seconds
         self._day = day(estate, start=now, seconds=seconds, rate=rate)
@@ -124,6 +128,9 @@ class Run:
                 raise ConnectionError(f"the broker did not take {link.devices[0].device.id}: {why}")
         for n, device in enumerate(self._devices.values()):
             self._clockwork.later(device.beat_s * n / len(self._devices), partial(self._beat, device))
+        cameras = [d for d in self._devices.values() if (d.device.kind, d.device.protocol) == ("camera", "native")]
+        if cameras and self._frame_s:
+            self._clockwork.later(self._frame_s, partial(self._frame, cameras[0]))
         if self._faults.storm_s:
             self._clockwork.later(self._faults.storm_s, self._storm)
         self._clockwork.later(0, partial(self._await_next, datetime.now(UTC)))
@@ -224,6 +231,12 @@ class Run:
     def _beat(self, device: Simulated) -> None:
         self._say(device, device.beat(datetime.now(UTC)))
         self._clockwork.later(device.beat_s, partial(self._beat, device))
+
+    def _frame(self, camera: Simulated) -> None:
+        now = datetime.now(UTC)
+        taken = Happening(at=now, what=What.FRAME_TAKEN, device=camera.device.id)
+        self._say(camera, camera.happen(taken, now))
+        self._clockwork.later(self._frame_s, partial(self._frame, camera))
 
     def _storm(self) -> None:
         for link in self._links:

@@ -78,8 +78,11 @@ def engine_named(name: str) -> FaceEngineName:
 def evaluate_plates_command(
     labels: Labels,
     bare: Annotated[bool, typer.Option("--bare", help="Beside it, the two models without our rules.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Also a page: by kind and condition, confusions, the worst.")
+    ] = None,
 ) -> None:
     """Read labelled images of vehicles (file,plate)."""
     from vision.evaluate_plates import evaluate_plates  # noqa: PLC0415 - as above
 
-    _report(partial(evaluate_plates, bare=bare), labels)
+    _report(partial(evaluate_plates, bare=bare, html=html), labels)

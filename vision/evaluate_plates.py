@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from statistics import median
 
+import cv2
 import numpy as np
 from msgspec import Struct
 
 from vision import ctc
+from vision.degrade import DEGRADATIONS
 from vision.grammar import clean
 from vision.image import ImageError, bounded, decode, scaled
 from vision.labels import Progress, read_labels, timed
 from vision.plate_models import Detector, Reader
+from vision.plate_reads import Read
 from vision.plates import LONGEST_SIDE, SEARCH_SIDE, PlateEngine, flatten
 from vision.types import PlateFound, PlateLook, PlateUnsure
 
@@ -91,8 +95,22 @@ def _characters(pairs: list[tuple[str, str]]) -> float:
     return 1 - wrong / max(1, sum(len(truth) for truth, _ in pairs))
 
 
-def evaluate_plates(labels: Path, progress: Progress, *, bare: bool = False) -> PlateFigures:
-    """Read every image (`file,plate`); `bare`: also with the two models alone. Raises LabelsError."""
+def _degraded(engine: PlateEngine, rows: list[tuple[Path, str]], progress: Progress, name: str) -> list[Read]:
+    """Every image again, as `vision.degrade` spoils it."""
+    reads = []
+    for image, label in progress(rows):
+        spoilt = DEGRADATIONS[name](decode(image.read_bytes()))
+        data = bytes(cv2.imencode(".png", spoilt)[1])
+        started = time.perf_counter()
+        look = engine.look(data)
+        reads.append(Read(image, clean(label), look, (time.perf_counter() - started) * 1000))
+    return reads
+
+
+def evaluate_plates(labels: Path, progress: Progress, *, bare: bool = False, html: Path | None = None) -> PlateFigures:
+    """Read every image (`file,plate`); `bare`: also with the two models alone; `html`: also as a page, with the images
+    degraded beside the clean ones. Raises LabelsError, OSError.
+    """
     rows = read_labels(labels, "plate")
     engine, pair = PlateEngine(), BarePair() if bare else None
     looks: list[tuple[str, PlateLook, float]] = []
@@ -103,6 +121,11 @@ def evaluate_plates(labels: Path, progress: Progress, *, bare: bool = False) -> 
         if pair:
             bare_looks.append((truth, *timed(pair.look, image)))
     figures = _figures(looks)
+    if html is not None:
+        from vision.report_plates import write  # noqa: PLC0415 - plotly takes a second
+
+        reads = [Read(image, *look) for (image, _), look in zip(rows, looks, strict=True)]
+        write(html, reads, {name: _degraded(engine, rows, progress, name) for name in DEGRADATIONS}, figures)
     if not bare_looks:
         return figures
     pairs = [(truth, text) for truth, text, _ in bare_looks]

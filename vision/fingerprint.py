@@ -16,7 +16,6 @@ from vision.image import Image
 
 SIDE = 16
 """Frequencies kept in each direction."""
-FINGERPRINT_BYTES = SIDE * SIDE // 8
 SAMPLED_PX = SIDE * 4
 
 

@@ -75,7 +75,6 @@ GRAMMARS = (
 """In order of how common they are: where two match, the first names the plate."""
 
 ALPHABET = frozenset(character for grammar in GRAMMARS for place in grammar.places for character in place)
-LONGEST = max(len(grammar.places) for grammar in GRAMMARS)
 _SEPARATORS = re.compile(r"[^\w]|_")
 
 

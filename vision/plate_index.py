@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from vision.confusion import SLIP, cost
 
 Codes = NDArray[np.uint16]
+RECENT = 1000
+"""So many plates are added beside an index before all of it is made anew."""
 
 
 class PlateIndex:
@@ -67,6 +69,31 @@ class PlateIndex:
         same_from_right = _run([columns[-1 - at] == read[-1 - at] for at in range(short)])
         plates = self._plates[length]
         return [plates[at] for at in np.flatnonzero(same_from_left + same_from_right >= short)]
+
+
+class GrowingIndex:
+    """A register that changes: what was added lately is an index of its own beside that of the rest, so that one plate
+    more costs next to nothing, and never on the thread that searches. What was removed may still be found: the register
+    itself knows. Changed by one thread at a time, searched by any.
+    """
+
+    def __init__(self, plates: Iterable[str]) -> None:
+        self._parts = (PlateIndex(plates), PlateIndex(()))
+        self._recent: set[str] = set()
+
+    def add(self, new: Iterable[str], registered: Iterable[str]) -> None:
+        """`new` ones came; `registered`: all there are now, the new ones among them."""
+        self._recent.update(new)
+        if len(self._recent) <= RECENT:
+            self._parts = (self._parts[0], PlateIndex(self._recent))
+        else:
+            self._parts = (PlateIndex(registered), PlateIndex(()))
+            self._recent = set()
+
+    def near(self, text: str, within: float) -> set[str]:
+        """As `PlateIndex.near`."""
+        rest, recent = self._parts
+        return {*rest.near(text, within), *recent.near(text, within)}
 
 
 def _run(equal: list[NDArray[np.bool_]]) -> NDArray[np.int64]:

@@ -5,27 +5,18 @@ The page shows faces of the labelled images. It is for who may see those.
 
 from __future__ import annotations
 
-import base64
 from html import escape
 from pathlib import Path
 
-import cv2
-import msgspec
 import numpy as np
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
+from vision import report_parts
 from vision.evaluate import Degraded, FaceFigures, Floats, Measured, distances, pairs
-from vision.image import bounded, decode
+from vision.report_parts import drawn, percent, picture_of, table
 
 WORST = 6
 PICTURE_PX = 180
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:980px;margin:2em auto;padding:0 1em;color:#222}"
-    "table{border-collapse:collapse}td,th{padding:.25em .8em;border-bottom:1px solid #ddd;text-align:right}"
-    "td:first-child,th:first-child{text-align:left}figure{display:inline-block;margin:.5em 1em .5em 0}"
-    "figure img{height:150px;margin-right:3px}figcaption{font-size:13px;color:#555}"
-)
 
 
 def _rates(genuine: Floats, impostor: Floats) -> tuple[Floats, Floats]:
@@ -67,12 +58,6 @@ def _histogram(name: str, genuine: Floats, impostor: Floats, figures: FaceFigure
     return figure
 
 
-def _picture(path: Path) -> str:
-    small, _ = bounded(decode(path.read_bytes()), PICTURE_PX)
-    data = base64.b64encode(bytes(cv2.imencode(".jpg", small)[1])).decode()
-    return f'<img alt="{escape(path.name)}" src="data:image/jpeg;base64,{data}">'
-
-
 def _worst(clean: Measured, *, same: bool) -> str:
     """The farthest pairs of one person, or the nearest of two."""
     between = distances(clean.vectors, clean.vectors)
@@ -81,44 +66,40 @@ def _worst(clean: Measured, *, same: bool) -> str:
     order = np.argsort(between[wanted])
     shown = places[order[::-1][:WORST] if same else order[:WORST]]
     return "".join(
-        f"<figure>{_picture(clean.files[i])}{_picture(clean.files[j])}<figcaption>{between[i, j]:.3f} "
-        f"{escape(clean.people[i])} / {escape(clean.people[j])}</figcaption></figure>"
+        f"<figure>{picture_of(clean.files[i], PICTURE_PX)}{picture_of(clean.files[j], PICTURE_PX)}"
+        f"<figcaption>{between[i, j]:.3f} {escape(clean.people[i])} / {escape(clean.people[j])}</figcaption></figure>"
         for i, j in shown
     )
 
 
-def _percent(rate: float | None) -> str:
-    return "" if rate is None else f"{rate:.2%}"
-
-
-def _row(name: str, figures: FaceFigures | Degraded) -> str:
-    cells = [name, figures.detected, _percent(figures.rank1), _percent(figures.eer), _percent(figures.far)]
-    cells.append(_percent(figures.frr))
+def _row(name: str, figures: FaceFigures | Degraded) -> list[object]:
+    cells: list[object] = [name, figures.images if isinstance(figures, FaceFigures) else "", figures.detected]
+    cells += [percent(rate) for rate in (figures.rank1, figures.eer, figures.far, figures.frr)]
     for point in figures.open_set.values():
         cells += [f"{point.threshold:.3f}", f"{point.false_accepts} of {point.strangers}"]
         cells += [f"{point.right} of {point.residents}", point.misnamed, point.unsure, point.turned_away]
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    return cells
 
 
 def page(clean: Measured, degraded: dict[str, Measured], figures: FaceFigures) -> str:
     """The whole page."""
     sets = {name: _shown(clean, probes) for name, probes in {"clean": clean, **degraded}.items()}
-    drawn = [_curve("ROC", sets, det=False), _curve("DET", sets, det=True)]
-    drawn += [_histogram(name, *both, figures) for name, both in sets.items()]
-    heads = ["images", "faces", "rank-1", "EER", "FAR", "FRR"]
+    curves = [_curve("ROC", sets, det=False), _curve("DET", sets, det=True)]
+    curves += [_histogram(name, *both, figures) for name, both in sets.items()]
+    heads = ["condition", "images", "faces", "rank-1", "EER", "FAR", "FRR"]
     for searched in figures.open_set:
         heads += [f"{searched}: threshold", "strangers let in", "named", "misnamed", "unsure", "turned away"]
     rows = [_row("clean", figures)] + [_row(name, one) for name, one in figures.degraded.items()]
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>Faces</title><style>{_STYLE}</style>"
-        f"<script>{get_plotlyjs()}</script><h1>Faces</h1><p>{figures.images} images, engine "
-        f"{escape(figures.engine)}, {figures.ms_p50:.1f} ms an image. This page shows faces; treat it like them.</p>"
-        f"<table><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>{''.join(rows)}</table>"
-        + "".join(figure.to_html(full_html=False, include_plotlyjs=False) for figure in drawn)
-        + f"<h2>One person, farthest apart</h2>{_worst(clean, same=True)}"
-        f"<h2>Two people, nearest to each other</h2>{_worst(clean, same=False)}"
-        f"<h2>Figures</h2><pre>{escape(msgspec.json.format(msgspec.json.encode(figures)).decode())}</pre></html>"
+    lead = (
+        f"{figures.images} images, engine {figures.engine}, {figures.ms_p50:.1f} ms an image. "
+        "This page shows faces; treat it like them."
     )
+    parts = [
+        table(heads, rows), drawn(curves),
+        f"<h2>One person, farthest apart</h2>{_worst(clean, same=True)}",
+        f"<h2>Two people, nearest to each other</h2>{_worst(clean, same=False)}",
+    ]  # fmt: skip
+    return report_parts.page("Faces", lead, parts, figures)
 
 
 def write(path: Path, clean: Measured, degraded: dict[str, Measured], figures: FaceFigures) -> None:

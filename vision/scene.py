@@ -206,12 +206,14 @@ class SceneWatch:
         return msgspec.msgpack.encode(_Memory([_picture(one) for one in self._recent], views, since, self._last_at))
 
     @classmethod
-    def resumed(cls, memory: bytes, zones: Mapping[str, Zone] | None = None) -> Self:
+    def resumed(
+        cls, memory: bytes, zones: Mapping[str, Zone] | None = None, hold_s: Mapping[Condition, float] = HOLD_S
+    ) -> Self:
         """A watch as `memory` left it; b"" for a new one. Zones may have come or gone.
 
         :raises msgspec.MsgspecError, ValueError: it is no such memory.
         """
-        watch = cls(zones)
+        watch = cls(zones, hold_s)
         if memory:
             held = msgspec.msgpack.decode(memory, type=_Memory)
             watch._recent.extend(one.array() for one in held.recent)

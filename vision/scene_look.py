@@ -6,7 +6,7 @@ import cv2
 import msgspec
 
 from vision.image import ImageError, decode
-from vision.scene import SceneWatch
+from vision.scene import Condition, SceneWatch
 from vision.types import SceneFinding, SceneSeen, SceneTask, Unreadable
 
 _task = msgspec.msgpack.Decoder(SceneTask)
@@ -19,10 +19,11 @@ def look(image: bytes, context: bytes) -> SceneSeen | Unreadable:
         grey = cv2.cvtColor(decode(image), cv2.COLOR_RGB2GRAY)
     except ImageError as error:
         return Unreadable(reason=str(error))
+    hold_s = {Condition.CHANGED: task.change_s}
     try:
-        watch = SceneWatch.resumed(task.memory, task.zones)
+        watch = SceneWatch.resumed(task.memory, task.zones, hold_s)
     except (msgspec.MsgspecError, ValueError):
-        watch = SceneWatch(task.zones)
+        watch = SceneWatch(task.zones, hold_s)
     found = watch.see(grey.astype("uint8", copy=False), task.at)
     findings = tuple(
         SceneFinding(condition=str(one.condition), score=one.score, since=one.since, why=one.why, zone=one.zone)

@@ -164,9 +164,12 @@ class SceneSeen(_Look, frozen=True, kw_only=True, tag="scene"):
 
 
 class SceneTask(Struct, frozen=True, kw_only=True):
-    """What goes with a picture to be watched: when it was taken (s since 1970), the zones by name, the last memory."""
+    """What goes with a picture to be watched: when it was taken (s since 1970), the zones by name, after how many
+    seconds something else in one is lasting (`change_s`), the last memory.
+    """
 
     at: float
+    change_s: float = 1800
     zones: dict[str, tuple[tuple[float, float], ...]] = {}
     memory: bytes = b""
 

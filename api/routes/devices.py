@@ -13,7 +13,7 @@ from fastapi import APIRouter, Header, Query, Response, status
 from fastapi.concurrency import run_in_threadpool
 
 from api import schemas, views
-from api.auth import CommandsWrite, DevicesRead, DevicesWrite
+from api.auth import AlertsWrite, CommandsWrite, DevicesRead, DevicesWrite
 from api.engine import ask
 from api.errors import ApiError
 from api.facade import Gateway, TheGateway
@@ -21,7 +21,7 @@ from devices import registry
 from devices.commands import CommandRecord
 from devices.effects import COMMANDS, Command
 from devices.model import Device, DeviceKind, Protocol
-from gateway.actions import NotFoundError, RefusedError, ReloadDirectory, SendCommand
+from gateway.actions import AcceptScene, NotFoundError, RefusedError, ReloadDirectory, SceneAcceptance, SendCommand
 from gateway.store import when
 
 router = APIRouter(prefix="/v1", tags=["devices"])
@@ -158,6 +158,18 @@ def resync_list(device_id: str, gateway: TheGateway, caller: DevicesWrite) -> sc
     """The device was reset or replaced: send it everything again."""
     gateway.lists.resync(_device(device_id, gateway), datetime.now(UTC))
     return get_list(device_id, gateway, caller)
+
+
+@router.post("/devices/{device_id}/scene/accept")
+async def accept_scene(
+    device_id: str, body: schemas.SceneBody, gateway: TheGateway, caller: AlertsWrite
+) -> schemas.SceneAcceptedView:
+    """A person says that the view of a camera is as it should be: it is learnt anew from the next pictures, and alerts
+    of a covered, moved or defocused camera and of lasting change in its zones end with the reason given. Refused while
+    the picture is frozen, too dark or blown out.
+    """
+    done = await ask(gateway, AcceptScene(by=caller.name, device=device_id, reason=body.reason), SceneAcceptance)
+    return schemas.SceneAcceptedView(device=done.device, at=done.at, by=done.by, ended=list(done.ended))
 
 
 @router.post(

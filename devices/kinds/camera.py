@@ -21,6 +21,7 @@ from devices.events import (
     FrameCaptured,
     HazardDetected,
     ObjectDetected,
+    SceneAccepted,
     SceneJudged,
     SensorMeasured,
     TamperDetected,
@@ -33,6 +34,7 @@ from devices.model import Device, DeviceKind, Step
 PARAMS: Params = {
     "dwell_s": (60, "in a zone longer than this is an intrusion, s; 0: zones are not watched"),
     "track_lost_s": (3600, "a track without a word for this long has left unseen, s"),
+    "zone_change_s": (1800, "something else in a marked zone for so long is lasting change, s"),
     "frame_every_s": (0, "the camera is asked for a picture so long after the last one, s; 0: never"),
 }
 MAX_TRACKS = 64
@@ -69,11 +71,13 @@ def decide(camera: Camera, event: Event, device: Device) -> Step[Camera]:  # noq
         case CameraHealthChanged(fault=fault, active=active, at=at, evidence=evidence):
             return camera, [either(f"camera_{fault}", at, active=active, evidence=evidence)]
         case FrameCaptured():
-            watch, effects = scene.frame(camera.watch, event, device)
+            watch, effects = scene.frame(camera.watch, event, device, seconds(device, PARAMS, "zone_change_s"))
             return replace(camera, watch=watch), effects
         case SceneJudged():
             watch, effects = scene.judged(camera.watch, event, device)
             return replace(camera, watch=watch), effects
+        case SceneAccepted():
+            return replace(camera, watch=scene.accepted(camera.watch, event)), []
         case TamperDetected():
             return camera, tampered(event)
         case HazardDetected():

@@ -2,6 +2,7 @@
 
 frame --WatchScene--> judged: raise what holds, clear what does not hold any more
 frame_every_s since the last one --TakeSnapshot--> the camera sends another
+accepted by a person: what was raised against the view as it was learnt is over; the next pictures are learnt from
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from devices.effects import ClearAlert, Effect, RaiseAlert, SceneZone, TakeSnapshot, WatchScene
-from devices.events import FrameCaptured, SceneCandidate, SceneJudged
+from devices.events import FrameCaptured, SceneAccepted, SceneCandidate, SceneJudged
 from devices.model import Device
 
 LOOK_WITHIN = timedelta(seconds=30)
@@ -26,13 +27,14 @@ CHANGED = "changed"
 
 class Watch(Struct, frozen=True, kw_only=True):
     """`asked`: until when an answer is awaited; `last`: the last picture's time; `wanted`: when one was asked of the
-    camera; `raised`: alerts as (code, zone).
+    camera; `raised`: alerts as (code, zone); `accepted`: when a person last said that the view is as it should be.
     """
 
     asked: datetime | None = None
     last: datetime | None = None
     wanted: datetime | None = None
     raised: tuple[tuple[str, str], ...] = ()
+    accepted: datetime | None = None
 
 
 def zones(device: Device) -> tuple[SceneZone, ...]:
@@ -52,12 +54,18 @@ def zones(device: Device) -> tuple[SceneZone, ...]:
     return found
 
 
-def frame(watch: Watch, event: FrameCaptured, device: Device) -> tuple[Watch, list[Effect]]:
+def frame(watch: Watch, event: FrameCaptured, device: Device, change_after: timedelta) -> tuple[Watch, list[Effect]]:
     """Look at it, unless the one before is still being looked at or it is older."""
     if (watch.last and event.at <= watch.last) or (watch.asked and event.at < watch.asked) or not event.evidence:
         return watch, []
     until = event.at + LOOK_WITHIN
-    look = WatchScene(evidence=event.evidence, captured_at=event.at, not_after=until, zones=_zones(device))
+    look = WatchScene(
+        evidence=event.evidence,
+        captured_at=event.at,
+        not_after=until,
+        change_s=change_after.total_seconds(),
+        zones=_zones(device),
+    )
     return replace(watch, last=event.at, asked=until), [look]
 
 
@@ -84,6 +92,13 @@ def judged(watch: Watch, event: SceneJudged, device: Device) -> tuple[Watch, lis
     return replace(watch, raised=tuple(sorted(holds))), raised + over
 
 
+def accepted(watch: Watch, event: SceneAccepted) -> Watch:
+    """Pictures from before are not waited for and not looked at any more; the alerts are ended by who accepts."""
+    last = max(watch.last, event.at) if watch.last else event.at
+    kept = tuple((code, zone) for code, zone in watch.raised if code not in RELATIVE)
+    return replace(watch, asked=None, last=last, raised=kept, accepted=event.at)
+
+
 def _code(candidate: SceneCandidate, purposes: Mapping[str, str]) -> str:
     """The alert's type; "" for a zone that was taken away meanwhile."""
     if candidate.condition != CHANGED:
@@ -94,6 +109,14 @@ def _code(candidate: SceneCandidate, purposes: Mapping[str, str]) -> str:
 
 CODES = {what: f"camera_{what}" for what in ("occluded", "moved", "defocused", "frozen", "too_dark", "blown_out")}
 """Alert types by condition (`vision.scene.Condition`)."""
+UNSEEING = frozenset({"camera_frozen", "camera_too_dark", "camera_blown_out"})
+"""Told by one picture or two alone: while one of them holds there is nothing to learn a view from."""
+RELATIVE = frozenset(CODES.values()) - UNSEEING | {
+    "zone_changed_build",
+    "zone_changed_fire_lane",
+    "zone_changed_parking",
+}
+"""Told by comparison with the view as it was learnt: accepting the view ends them."""
 
 
 def _alert(code: str, one: SceneCandidate, event: SceneJudged) -> RaiseAlert:

@@ -30,7 +30,7 @@ from devices.model import Decoded, Device, Outgoing, Protocol
 from devices.protocols import PROTOCOLS
 from gateway import directory as directory_module
 from gateway.access import AccessBook
-from gateway.actions import Action, RefusedError, ReloadDirectory, SendCommand
+from gateway.actions import AcceptScene, Action, RefusedError, ReloadDirectory, SendCommand
 from gateway.attached import StreamState
 from gateway.changes import Changes, DeviceState
 from gateway.courier import Courier
@@ -45,6 +45,7 @@ from gateway.journal import CommitError, Journal
 from gateway.lists import Lists
 from gateway.reader import Reader
 from gateway.runtime import restored_hub
+from gateway.scene_acceptance import accept
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.thresholds import Thresholds
@@ -153,6 +154,8 @@ class Estate:
             case SendCommand(idempotency_key=key):
                 known = self.journal.command_of_key(key) if key else None
                 return known or self.hub.request(action, uuid.uuid4().hex, now, Changes(), turn)
+            case AcceptScene():
+                return accept(action, self.hub, self.directory, (), now, batch=Changes(), turn=turn)
             case _:
                 return self.alerts.transition(action, now, batch=Changes(), turn=turn)
 
@@ -204,10 +207,14 @@ class Estate:
 
         self.change(work)
 
-    def raise_alert(self, code: str = "door_forced", *, instance: str = "", subject: str = "", **more: Any) -> str:
+    def raise_alert(
+        self, code: str = "door_forced", *, at: str = "", instance: str = "", subject: str = "", **more: Any
+    ) -> str:
+        device = self.directory.device(at) or GATE
+
         def work(now: datetime, turn: Changes) -> str:
             effect = RaiseAlert(code=code, at=now, instance=instance, subject=subject, **more)
-            self.alerts.raise_(effect, GATE, uuid.uuid4().bytes, now, late=False, batch=Changes(), turn=turn)
+            self.alerts.raise_(effect, device, uuid.uuid4().bytes, now, late=False, batch=Changes(), turn=turn)
             return next(iter(turn.alerts))
 
         return self.change(work)

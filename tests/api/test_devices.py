@@ -10,10 +10,13 @@ from api.views import impersonal
 from devices.events import CommandResult
 from devices.kinds import KINDS
 from devices.kinds.barrier import BARRIER
+from devices.kinds.camera import Camera
+from devices.kinds.scene import Watch
 from devices.model import Device
 from devices.protocols import PROTOCOLS
 from tests.api.conftest import GATE, TESTBED, Estate, in_hours
 
+CAMERA = Device(id="cam-1", kind="camera", protocol="native", address="C1")
 NEW = {"id": "gate-4", "kind": "face_gate", "protocol": "testbed", "address": "G4"}
 
 
@@ -141,3 +144,20 @@ def test_every_kind_of_ours_says_which_commands_it_has_a_use_for():
     assert views.commands_of(gate, PROTOCOLS) == ["open_passage", "reboot", "speak", "sync_time", "take_snapshot"]
     assert views.commands_of(lamp, {"testbed": TESTBED}) == []
     assert views.commands_of(GATE, {"testbed": TESTBED}) == ["open_passage"]
+
+
+def test_a_view_is_accepted_by_who_may_close_alerts_and_its_alerts_end_with_the_reason(call, estate: Estate):
+    estate.directory.put_device(CAMERA)
+    estate.connect(CAMERA, kind=Camera(watch=Watch(last=datetime.now(UTC))))
+    moved = estate.raise_alert("camera_moved", at="cam-1")
+    lost = estate.raise_alert("camera_signal_lost", at="cam-1")
+    path, why = "/v1/devices/cam-1/scene/accept", {"reason": "fixed at its new angle"}
+    assert call("POST", path, estate.token("alerts:read", "devices:write"), json=why).status_code == 403
+    assert call("POST", path, estate.token("alerts:write"), json={}).status_code == 422
+    done = call("POST", path, estate.token(role="desk"), json=why)
+    assert (done.status_code, done.json()["ended"], done.json()["by"]) == (200, [moved], "desk 1")
+    ended = call("GET", f"/v1/alerts/{moved}", estate.token()).json()
+    assert (ended["open"], ended["disposition"], ended["history"][-1]["reason"]) == (False, "no_action", why["reason"])
+    assert call("GET", f"/v1/alerts/{lost}", estate.token()).json()["open"]
+    refused = call("POST", "/v1/devices/gate-3/scene/accept", estate.token(), json=why)
+    assert (refused.status_code, "gate-3 is no camera" in refused.json()["detail"]) == (409, True)

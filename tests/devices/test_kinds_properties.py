@@ -44,6 +44,7 @@ from devices.events import (
     PlateCaptured,
     PlateChecked,
     PlateRead,
+    SceneAccepted,
     SceneJudged,
     SensorMeasured,
     TamperDetected,
@@ -95,7 +96,7 @@ ANYTHING = st.one_of(*(_of(event) for event in EVENTS.values()))
 CONCERNS: dict[str, tuple[type[Event], ...]] = {
     "face_gate": (FaceCaptured, FaceIdentified, CredentialChecked, DoorChanged, DoorAlarmed, AccessDenied),
     "barrier": (PlateCaptured, PlateRead, PlateChecked, BarrierMoved, LoopChanged, BarrierFaulted, VehiclePassed),
-    "camera": (ObjectDetected, FrameCaptured, SceneJudged),
+    "camera": (ObjectDetected, FrameCaptured, SceneJudged, SceneAccepted),
     "light": (LampMeasured, LampFaulted),
     "cover": (CoverMoved, WaterMeasured, BatteryMeasured),
     "bay": (BayChanged, PlateChecked),

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from devices.effects import ClearAlert, RaiseAlert, TakeSnapshot, WatchScene
-from devices.events import FrameCaptured, SceneCandidate, SceneJudged
+from devices.events import FrameCaptured, SceneAccepted, SceneCandidate, SceneJudged
 from devices.kinds import scene
 from devices.kinds.camera import CAMERA
 from tests.devices.table import Run, at, changes, of
@@ -63,6 +63,16 @@ def test_a_change_in_a_zone_is_told_by_its_purpose() -> None:
     run = camera()
     assert changes(run.say(judged(9, "changed", zone="lane"))) == ["+zone_changed_fire_lane"]
     assert changes(run.say(judged(19, "changed", zone="gone"))) == ["-zone_changed_fire_lane"]
+
+
+def test_a_view_that_a_person_accepts_forgets_what_was_told_against_it_and_nothing_else() -> None:
+    run = camera()
+    run.say(frame(0), judged(9, "moved", "frozen"), frame(10))
+    assert run.say(SceneAccepted(at=at(12), by="night shift", reason="fixed anew")) == []
+    watch = run.state.watch
+    assert (watch.raised, watch.asked, watch.accepted) == ((("camera_frozen", ""),), None, at(12))
+    assert run.say(frame(11)) == []
+    assert of(WatchScene, run.say(frame(13)))
 
 
 def test_the_camera_is_asked_for_pictures_where_that_is_wished() -> None:

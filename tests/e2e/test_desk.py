@@ -20,7 +20,15 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from api.app import create_app
 from api.auth import ROLES, create_token
-from devices.events import CommandResult, DoorAlarm, DoorAlarmed, DoorChanged, Event
+from devices.events import (
+    CameraFault,
+    CameraHealthChanged,
+    CommandResult,
+    DoorAlarm,
+    DoorAlarmed,
+    DoorChanged,
+    Event,
+)
 from gateway.broker import DEVICE_USER
 from gateway.runtime import Gateway
 from gateway.settings import Faces, Http, Mqtt, Policies, Settings
@@ -53,7 +61,7 @@ def _free_port() -> int:
 
 
 class Gate:
-    """A face gate on the wire, in the native dialect: it opens when told, and its door contact says so."""
+    """A face gate or a camera on the wire, in the native dialect: it opens when told, and its contact says so."""
 
     def __init__(self, address: str, port: int, password: str) -> None:
         self.address = address
@@ -74,6 +82,10 @@ class Gate:
 
     def face(self, image: bytes) -> None:
         seen = {"type": "face_captured", "at": datetime.now(UTC), "live": True}
+        self._say("event", {"id": uuid4().hex, "event": seen, "image": base64.b64encode(image).decode()})
+
+    def picture(self, image: bytes) -> None:
+        seen = {"type": "frame_captured", "at": datetime.now(UTC)}
         self._say("event", {"id": uuid4().hex, "event": seen, "image": base64.b64encode(image).decode()})
 
     def leave(self) -> None:
@@ -132,8 +144,8 @@ class Site:
         server.should_exit = True
         thread.join()
 
-    def gate(self, address: str, name: str, **params: float) -> Gate:
-        device = {"kind": "face_gate", "protocol": "native", "address": address, "name": name, "building": "3号楼"}
+    def gate(self, address: str, name: str, *, kind: str = "face_gate", **params: float) -> Gate:
+        device = {"kind": kind, "protocol": "native", "address": address, "name": name, "building": "3号楼"}
         device |= {"params": params}
         self.admin.put(f"/v1/devices/{address.lower()}", json=device).raise_for_status()
         assert self.gateway.broker is not None
@@ -186,9 +198,9 @@ def page(site: Site, browser: Browser) -> Iterator[Page]:
 
 
 @contextmanager
-def _gate(site: Site, address: str, name: str, **params: float) -> Iterator[Gate]:
+def _gate(site: Site, address: str, name: str, *, kind: str = "face_gate", **params: float) -> Iterator[Gate]:
     with ExitStack() as stack:
-        gate = site.gate(address, name, **params)
+        gate = site.gate(address, name, kind=kind, **params)
         stack.callback(gate.close)
         yield gate
 
@@ -230,14 +242,14 @@ def test_a_face_taken_for_the_wrong_person_is_never_taken_for_them_again(site: S
         expect(row).to_contain_text("开门无人通过", timeout=30_000)
         row.get_by_role("button").click()
         page.get_by_role("button", name="不是此人").click()
-        expect(page.locator(".not-them")).to_contain_text("确定现场的人不是王阿姨")
+        expect(page.locator(".ask-once")).to_contain_text("确定现场的人不是王阿姨")
         page.get_by_role("button", name="取消").click()
         [alert] = site.admin.get("/v1/alerts", params={"device": "gate-g"}).json()["items"]
         assert alert["identified"]["person"] == person
         assert site.rows("SELECT person FROM not_them") == []
         page.get_by_role("button", name="不是此人").click()
         page.get_by_role("button", name="确认不是此人").click()
-        expect(page.locator(".not-them")).to_contain_text("已记录：不是王阿姨")
+        expect(page.locator(".ask-once")).to_contain_text("已记录：不是王阿姨")
         assert site.rows("SELECT person, recorded_by FROM not_them") == [(person, "夜班")]
         gate.face(drawn.jpeg(drawn.face(4, turn=0.31)))
         seen = "SELECT json_extract(CAST(body AS TEXT), '$.outcome') FROM events WHERE type = 'face_identified'"
@@ -245,6 +257,43 @@ def test_a_face_taken_for_the_wrong_person_is_never_taken_for_them_again(site: S
         assert site.rows(seen) == [("identified",), ("unsure",)]
         page.get_by_role("button", name="English").click()
         expect(page.locator("#not-them")).to_have_text("Not this person")
+
+
+def test_a_view_is_accepted_only_after_a_question_and_with_a_reason(site: Site, page: Page) -> None:
+    learnt = "SELECT length(memory) FROM scenes WHERE device = 'cam-v'"
+    accepted = "SELECT device FROM events WHERE type = 'scene_accepted'"
+    with _gate(site, "CAM-V", "小广场摄像机", kind="camera") as camera:
+        camera.picture(drawn.jpeg(drawn.face(4)))
+        site.until(lambda: bool(site.rows(learnt)))
+        before = site.rows(learnt)
+        _enter(page, site)
+        camera.event(CameraHealthChanged(at=datetime.now(UTC), fault=CameraFault.MOVED, active=True))
+        row = page.locator(".row", has_text="小广场摄像机")
+        expect(row).to_contain_text("摄像机移位")
+        row.get_by_role("button").click()
+        page.get_by_role("button", name="画面正常").click()
+        expect(page.locator(".ask-once")).to_contain_text("确定现在的画面就是应有的样子")
+        page.get_by_role("button", name="取消", exact=True).click()
+        page.get_by_role("button", name="画面正常").click()
+        page.get_by_role("button", name="确认画面正常").click()
+        expect(page.locator(".ask-once")).to_contain_text("请先选择或填写原因")
+        assert site.rows(accepted) == []
+        page.locator("#view-reason").fill("已按新角度固定")
+        page.get_by_role("button", name="确认画面正常").click()
+        expect(row).to_have_count(0)
+        expect(page.locator(".history")).to_contain_text("夜班 · 已按新角度固定")
+        assert site.rows(learnt) < before
+        page.locator("[data-view=devices]").click()
+        tile = page.locator("[data-device=cam-v]")
+        tile.get_by_text("更多").click()
+        tile.get_by_role("button", name="画面正常").click()
+        expect(page.locator("#confirm")).to_contain_text("小广场摄像机")
+        page.get_by_role("button", name="确认画面正常").click()
+        expect(page.locator("#confirm")).to_contain_text("结束 0 条告警")
+        assert site.rows(accepted) == [("cam-v",), ("cam-v",)]
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="English").click()
+        expect(tile.locator("[data-command=accept_view]")).to_have_text("The view is right")
 
 
 def test_a_closed_alert_leaves_the_open_list(site: Site, page: Page) -> None:

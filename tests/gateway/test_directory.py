@@ -19,7 +19,7 @@ from gateway.refusals import InvalidError, TakenError
 from gateway.residents import Enrolment
 from gateway.store import Store
 from gateway.vault import Vault
-from gateway.vehicles import FieldError, checked_plate, decoded, listing_now, read_csv
+from gateway.vehicles import FieldError, Vehicle, checked_plate, decoded, listing_now, read_csv
 from vision.gallery import Gallery
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -191,3 +191,14 @@ def test_who_may_be_compared_follows_consents_as_they_begin_end_change_and_are_w
     people.withdraw("bo", photos, now)
     assert people.may_match(gate, now) == {"ann", "chen"}
     assert directory(store).residents.neighbours(gate, now) == {"ann"}
+
+
+def test_what_a_site_file_brings_is_resembled_and_is_a_lane_at_once(store: Store):
+    estate = directory(store)
+    lane = Device(id="lane-9", kind="barrier", protocol="native", address="L9", community="c-1", direction="in")
+    car = Vehicle(plate="沪A12345", id="veh_9", listing=Listing.ALLOW)
+    assert (estate.near_plates("沪A1234S"), estate.lanes("c-1")) == ([], ())
+    estate.apply(places=None, devices=[lane], gone_devices=[], vehicles=[car], gone_vehicles=[])
+    assert (estate.near_plates("沪A1234S"), estate.lanes("c-1")) == ([car], (lane,))
+    estate.apply(places=None, devices=[], gone_devices=["lane-9"], vehicles=[], gone_vehicles=["沪A12345"])
+    assert (estate.near_plates("沪A1234S"), estate.lanes("c-1")) == ([], ())

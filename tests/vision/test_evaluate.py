@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from gateway.face_commands import faces
+from simulators.plate_drawing import draw_car
 from tests.vision import drawn
 from vision import commands
 from vision.calibration import Calibration, operating_point
@@ -18,6 +19,7 @@ from vision.engines import choose
 from vision.evaluate import equal_error_rate
 from vision.evaluate_plates import edit_distance
 from vision.labels import LabelsError, read_labels
+from vision.report_plates import aligned
 
 pytestmark = pytest.mark.models
 short = st.text("AB1", max_size=6)
@@ -74,6 +76,31 @@ def test_a_report_shows_curves_and_pictures_and_loads_nothing(tmp_path: Path) ->
     assert "<b>person" not in text.split("<h2>One person", 1)[1]
     assert "<script src" not in text
     assert json.loads(result.stdout.splitlines()[-1])["degraded"] == {}
+
+
+def test_a_report_of_plates_shows_kinds_conditions_and_what_was_misread_and_loads_nothing(tmp_path: Path) -> None:
+    cars = {f"{n}.jpg": (plate, draw_car(plate, seed=n)) for n, plate in enumerate(("川A12345", "京B67890"))}
+    cars["misread.jpg"] = ("川A12346", draw_car("川A12345", seed=3))
+    page = tmp_path / "plates.html"
+    arguments = ["evaluate", str(labelled(tmp_path, "plate", cars)), "--html", str(page)]
+    result = CliRunner().invoke(commands.plates, arguments)
+    assert result.exit_code == 0, result.output
+    text = page.read_text(encoding="utf-8")
+    shown = text.split("<h2>Read wrongly</h2>")[1]
+    assert "川A12346 read as 川A12345, sure" in shown
+    assert shown.count('src="data:image/jpeg;base64,') == 1
+    for condition in ("clean", "dark", "small", "noisy", "jpeg45"):
+        assert f"<td>{condition}</td><td>3</td>" in text
+    assert "<script src" not in text
+    assert json.loads(result.stdout.splitlines()[-1])["images"] == 3
+
+
+@given(st.text("AB1", max_size=6), st.text("AB1", max_size=6))
+def test_characters_are_aligned_by_the_fewest_edits(truth: str, text: str) -> None:
+    pairs = aligned(truth, text)
+    assert "".join(a for a, _ in pairs) == truth
+    assert "".join(b for _, b in pairs) == text
+    assert sum(a != b for a, b in pairs) == edit_distance(truth, text)
 
 
 def test_labelled_faces_are_calibrated_and_the_calibration_kept(tmp_path: Path) -> None:

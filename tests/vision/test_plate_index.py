@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vision import plate_index
 from vision.confusion import SLIP, cost
-from vision.plate_index import PlateIndex
+from vision.plate_index import GrowingIndex, PlateIndex
 from vision.registry_match import WORTH_ASKING
 
 plates = st.from_regex(r"[沪浙][AB][018BDQ]{3,5}", fullmatch=True)
@@ -35,3 +36,15 @@ def test_it_finds_what_comparing_one_by_one_finds(text: str, registered: set[str
 def test_text_unlike_any_plate_is_near_none(text: str) -> None:
     assert PlateIndex({"沪A12345", "沪AD12345"}).near(text, WORTH_ASKING) == []
     assert PlateIndex(()).near(text, WORTH_ASKING) == []
+
+
+@given(plates, st.sets(plates, max_size=10), st.lists(st.sets(plates, max_size=4), max_size=6))
+def test_one_that_grows_finds_what_one_made_anew_finds(text: str, first: set[str], more: list[set[str]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plate_index, "RECENT", 5)
+        registered = set(first)
+        index = GrowingIndex(registered)
+        for new in more:
+            registered |= new
+            index.add(new, registered)
+            assert index.near(text, WORTH_ASKING) == one_by_one(text, registered, WORTH_ASKING)

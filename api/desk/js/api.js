@@ -71,6 +71,7 @@ export const command = (id) => getJson(`/v1/commands/${encodeURIComponent(id)}`)
 export const acknowledge = (id, reason) => postJson(`/v1/alerts/${encodeURIComponent(id)}/acknowledge`, { reason });
 export const notThisPerson = (person, evidence) =>
   postJson(`/v1/people/${encodeURIComponent(person)}/not-this-person`, { evidence });
+export const acceptView = (device, reason) => postJson(`/v1/devices/${encodeURIComponent(device)}/scene/accept`, { reason });
 export const dispose = (id, disposition, reason) =>
   postJson(`/v1/alerts/${encodeURIComponent(id)}/dispose`, { disposition, reason });
 

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { $, el, icon, placeholder } from "./dom.js";
 import { ageNode, clock, fact, placeOf } from "./format.js";
-import { handling, notThisPerson } from "./handling.js";
+import { acceptView, handling, notThisPerson } from "./handling.js";
 import { onLanguage, pick, t, tFirst } from "./i18n.js";
 import { forgetPictures, matchBar, picture } from "./pictures.js";
 import { marks, severityBadge } from "./queue.js";
@@ -11,6 +11,7 @@ import { may } from "./rights.js";
 import { passageButton, passageState } from "./devices.js";
 import * as store from "./store.js";
 
+const OF_A_LEARNT_VIEW = /^(camera_(occluded|moved|defocused)|zone_changed_.*)$/;
 const SHOWN_IN_BAR = new Set(["distance", "threshold"]);
 
 let current = "";
@@ -138,7 +139,9 @@ function drawPictures(alert) {
 function drawForms(alert) {
   if (!stale("forms", alert.acknowledged, alert.disposition, store.isOpen(alert))) return;
   parts.forms.className = "forms";
-  parts.forms.replaceChildren(...handling(alert, (answer) => { if (answer?.id) store.put(answer); refresh(); }));
+  const learnt = OF_A_LEARNT_VIEW.test(alert.type) && store.isOpen(alert) && may("alerts:write");
+  parts.forms.replaceChildren(...(learnt ? [acceptView(alert, refresh)] : []),
+    ...handling(alert, (answer) => { if (answer?.id) store.put(answer); refresh(); }));
 }
 
 function drawHistory() {

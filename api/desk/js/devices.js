@@ -99,6 +99,17 @@ export function passageButton(alert) {
   return moveButton(device, "open_passage");
 }
 
+/** "The view is as it should be": of a camera whose pictures are watched. */
+function viewButton(device) {
+  const accept = (step) => api.acceptView(device.id, t("view.reason")).then(
+    ({ ended }) => step({ status: "done", text: t("view.done", { n: ended.length }) }),
+    (error) => step({ status: "failed", text: t("run.failed", { why: error.detail || error.words }) }));
+  const ask = () => askFirst(device, "accept_view", (step) => accept((outcome) => { step(outcome); showResult(device, outcome); }));
+  return el("button", {
+    type: "button", class: "act", "data-command": "accept_view", disabled: !may("alerts:write"), onclick: ask,
+  }, commandName("accept_view", device.kind));
+}
+
 function lampForm(device) {
   const level = levels.get(device.id) ?? 100;
   const shown = el("output", {}, t("command.level", { n: level }));
@@ -141,10 +152,11 @@ function listWords(list) {
 
 /** Seldom needed, so behind a word; each asks first like the others. */
 function routine(device, commands) {
-  const offered = ROUTINE.filter((type) => commands.includes(type));
+  const offered = ROUTINE.filter((type) => commands.includes(type)).map((type) => moveButton(device, type));
+  if (device.kind === "camera" && device.state?.watch?.last) offered.push(viewButton(device));
   if (!offered.length) return "";
   return el("details", { class: "routine" }, el("summary", {}, t("device.more")),
-    el("div", { class: "tile-acts" }, ...offered.map((type) => moveButton(device, type))));
+    el("div", { class: "tile-acts" }, ...offered));
 }
 
 function tile(device) {

@@ -81,22 +81,44 @@ function disposeForm(alert, done) {
   return node;
 }
 
+/** A button that asks once more, in its place, before it does anything. `submit()` gives what is then said. */
+function askOnce({ id, ask, question, fields = [], yes, submit }) {
+  const place = el("div", { class: "ask-once" });
+  const offer = () => place.replaceChildren(el("button", { type: "button", id, onclick: sure }, ask));
+  const sure = () => {
+    const cancel = el("button", { type: "button", onclick: offer }, t("form.cancel"));
+    const send = async () => place.replaceChildren(el("p", { class: "settled" }, await submit()));
+    place.replaceChildren(form({ class: "card" }, send,
+      el("p", { class: "question" }, question), ...fields,
+      el("div", { class: "line end" }, cancel, el("button", { type: "submit", class: "danger" }, yes))));
+    cancel.focus();
+  };
+  offer();
+  return place;
+}
+
 /** "Not this person": asks once more before a face is kept from being taken for `known` again. */
 export function notThisPerson(known, evidence) {
   const name = known.name || known.person;
-  const place = el("div", { class: "not-them" });
-  const ask = () => place.replaceChildren(el("button", { type: "button", id: "not-them", onclick: sure }, t("notThem.ask")));
-  const sure = () => {
-    const cancel = el("button", { type: "button", onclick: ask }, t("notThem.no"));
-    const submit = async () => {
+  return askOnce({
+    id: "not-them", ask: t("notThem.ask"), question: t("notThem.sure", { name }), yes: t("notThem.yes"),
+    submit: async () => {
       await api.notThisPerson(known.person, evidence);
-      place.replaceChildren(el("p", { class: "settled" }, t("notThem.done", { name })));
-    };
-    place.replaceChildren(form({ class: "card" }, submit,
-      el("p", { class: "question" }, t("notThem.sure", { name })),
-      el("div", { class: "line end" }, cancel, el("button", { type: "submit", class: "danger" }, t("notThem.yes")))));
-    cancel.focus();
-  };
-  ask();
-  return place;
+      return t("notThem.done", { name });
+    },
+  });
+}
+
+/** "The view is as it should be": for an alert that rests on how a camera's view was learnt. */
+export function acceptView(alert, done) {
+  const reason = el("input", { id: "view-reason", maxlength: 200, placeholder: t("view.placeholder"), "aria-label": t("ack.reason") });
+  return askOnce({
+    id: "accept-view", ask: t("command.accept_view"), question: t("confirm.accept_view"), fields: [reason], yes: t("view.yes"),
+    submit: async () => {
+      if (!reason.value.trim()) throw new Error(t("ack.needReason"));
+      const { ended } = await api.acceptView(alert.device, reason.value.trim());
+      done();
+      return t("view.done", { n: ended.length });
+    },
+  });
 }
