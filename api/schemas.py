@@ -143,6 +143,9 @@ class WorkUpdate(Shape):
     work: Work
     assignee: Text = ""
     reason: Annotated[str, Field(max_length=500)] = ""
+    if_work: Work | None = Field(
+        default=None, description="Only if it stands so; else 409: somebody was faster. For what is done by itself."
+    )
 
 
 class DeviceBody(Shape):
