@@ -31,6 +31,7 @@ from devices.protocols import PROTOCOLS
 from gateway import directory as directory_module
 from gateway.access import AccessBook
 from gateway.actions import Action, RefusedError, ReloadDirectory, SendCommand
+from gateway.attached import StreamState
 from gateway.changes import Changes, DeviceState
 from gateway.courier import Courier
 from gateway.directory import Directory
@@ -94,6 +95,7 @@ class Estate:
         self.pool: Eyes | None = None
         self.listeners: list[Callable[[], None]] = []
         self.problems: list[str] = []
+        self.streams: dict[str, StreamState] = {}
         self.courier = Courier(self.store, self.vault, self.settings)
         self.journal = Journal(
             self.store,
@@ -182,6 +184,9 @@ class Estate:
         state = self.hub.states.devices.get(device_id)
         return state.link.online if state else None
 
+    def stream(self, device_id: str) -> StreamState | None:
+        return self.streams.get(device_id)
+
     def discovered(self) -> list[Discovered]:
         return self.discovery.found((device.protocol, device.address) for device in self.directory.devices())
 
@@ -221,6 +226,10 @@ class Estate:
 
         self.change(work)
 
+    def close(self) -> None:
+        self.journal.close()
+        self.store.close()
+
     def token(self, *scopes: str, role: str = "", days: float | None = None) -> dict[str, str]:
         wanted = scopes or ROLES[role or "admin"]
         _, text = create_token(self.store, name="desk 1", scopes=wanted, now=datetime.now(UTC), days=days)
@@ -235,7 +244,7 @@ def estate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Estate]:
     estate = Estate(tmp_path)
     estate.directory.put_device(GATE)
     yield estate
-    estate.store.close()
+    estate.close()
     directory_module._known_names.cache_clear()
     device_routes._protocols.cache_clear()
 
