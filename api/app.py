@@ -27,6 +27,7 @@ from api.routes import (
     site,
     staff,
     subscriptions,
+    sync,
     system,
     vehicles,
 )
@@ -45,6 +46,7 @@ ROUTERS = (
     places.router,
     site.router,
     staff.router,
+    sync.router,
     subscriptions.router,
     system.router,
     ingest.router,

@@ -34,6 +34,7 @@ SCOPES: dict[str, str] = {
     "vehicles:read": "see registered vehicles",
     "vehicles:write": "register and import vehicles",
     "places:write": "change communities, grids and buildings",
+    "sync:write": "bring places, staff, passes and vehicles up to the governance backend's revisions",
     "subscriptions:write": "manage webhook subscriptions",
     "evidence:read": "see captured pictures",
     "metrics:read": "read the gateway's metrics",
@@ -48,7 +49,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "vehicles:read",
         "evidence:read",
     ),
-    "backend": ("alerts:read", "alerts:write", "devices:read", "subscriptions:write"),
+    "backend": ("alerts:read", "alerts:write", "devices:read", "subscriptions:write", "sync:write"),
     "admin": tuple(SCOPES),
 }
 """What a role may do: the security desk, a governance backend, the property company's administrator."""
@@ -202,5 +203,6 @@ VehiclesRead = Annotated[Caller, Security(authorize, scopes=["vehicles:read"])]
 VehiclesWrite = Annotated[Caller, Security(authorize, scopes=["vehicles:write"])]
 PlacesWrite = Annotated[Caller, Security(authorize, scopes=["places:write"])]
 SiteWrite = Annotated[Caller, Security(authorize, scopes=["devices:write", "vehicles:write", "places:write"])]
+SyncWrite = Annotated[Caller, Security(authorize, scopes=["sync:write"])]
 SubscriptionsWrite = Annotated[Caller, Security(authorize, scopes=["subscriptions:write"])]
 EvidenceRead = Annotated[Caller, Security(authorize, scopes=["evidence:read"])]

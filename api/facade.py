@@ -21,6 +21,7 @@ from gateway.inbox import PostAnswer, Posted
 from gateway.lists import ListView
 from gateway.settings import Settings
 from gateway.store import Store
+from gateway.sync import Sync
 from gateway.templates import Photos
 from gateway.thresholds import Thresholds
 from gateway.vault import Vault
@@ -71,6 +72,8 @@ class Gateway(Protocol):
     def courier(self) -> Courier: ...
     @property
     def lists(self) -> Lists: ...
+    @property
+    def sync(self) -> Sync: ...
     @property
     def listeners(self) -> list[Callable[[], None]]: ...
     @property

@@ -11,6 +11,7 @@ from devices.alerts import Condition, Disposition, Work
 from devices.commands import CommandStatus
 from devices.escalation import Level
 from devices.events import Listing
+from gateway.roster import StaffRole
 
 Reason = Annotated[str, Field(min_length=1, max_length=500, description="Why, in words: it stands in the record.")]
 Text = Annotated[str, Field(max_length=128)]
@@ -142,6 +143,9 @@ class WorkUpdate(Shape):
     work: Work
     assignee: Text = ""
     reason: Annotated[str, Field(max_length=500)] = ""
+    if_work: Work | None = Field(
+        default=None, description="Only if it stands so; else 409: somebody was faster. For what is done by itself."
+    )
 
 
 class DeviceBody(Shape):
@@ -583,6 +587,7 @@ class WorkerBody(Shape):
     level: Level
     places: Annotated[list[Id], Field(min_length=1, max_length=100)]
     contact: Text = Field(default="", description="A URI.", examples=["tel:+86-21-55550100"])
+    role: StaffRole = Field(default=StaffRole.NONE, description="What they are called; level and places decide.")
     shifts: list[ShiftBody] = []
     absences: list[AbsenceBody] = []
 

@@ -67,6 +67,14 @@ def ledger(rounds: Annotated[int, typer.Option(min=1, help="Rounds; the median c
 
 
 @bench.command()
+def sync() -> None:
+    """A district's places, staff and vehicles given by a backend, against the bare rows in one transaction."""
+    from benchmarks.sync import run  # noqa: PLC0415 - as above
+
+    _print(run())
+
+
+@bench.command()
 def start(
     rounds: Annotated[int, typer.Option(min=1, help="Starts; the median counts.")] = 5,
     devices: Annotated[int, typer.Option(min=1, help="Devices when memory is measured.")] = 2000,

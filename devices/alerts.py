@@ -246,14 +246,17 @@ _HELD = (Work.CLAIMED, Work.ON_SITE)
 _WORK_ORDER = (Work.NONE, Work.ACCEPTED, Work.ASSIGNED, Work.CLAIMED, Work.ON_SITE, Work.RESOLVED, Work.VERIFIED)
 
 
-def worked(alert: Alert, *, work: Work, assignee: str, now: datetime) -> Alert:
+def worked(alert: Alert, *, work: Work, assignee: str, now: datetime, if_work: Work | None = None) -> Alert:
     """The backend tells where it stands. Idempotent; a step back is ignored except `rejected` and a new `assigned`
-    (to somebody else than before).
+    (to somebody else than before). `if_work`: only if it stands so; else somebody was faster.
 
     :raises AlertError: somebody else has claimed it: the first claim stands until it is given back or assigned anew.
     """
     if work is alert.work and assignee in ("", alert.assignee):
         return alert
+    if if_work is not None and alert.work is not if_work:
+        by = f" by {alert.assignee}" if alert.assignee else ""
+        raise AlertError(f"it stands at {alert.work}{by}, no longer at {if_work}")
     if work in _HELD and alert.work in _HELD and alert.assignee and assignee not in ("", alert.assignee):
         raise AlertError(f"{alert.assignee} has claimed it already")
     anew = work is Work.ASSIGNED and assignee not in ("", alert.assignee)

@@ -48,6 +48,7 @@ class WorkOnAlert(Action, frozen=True, kw_only=True):
     work: Work
     assignee: str = ""
     reason: str = ""
+    if_work: Work | None = None
 
 
 class SendCommand(Action, frozen=True, kw_only=True):

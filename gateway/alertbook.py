@@ -309,5 +309,5 @@ def _apply(alert: Alert, action: Transition, now: datetime) -> tuple[Alert, str,
             return after, "disposed", reason
         case ShelveAlert(until=until, reason=reason):
             return alerts.shelved(alert, until=until, reason=reason, now=now), "shelved", reason
-        case WorkOnAlert(work=work, assignee=assignee, reason=reason):
-            return alerts.worked(alert, work=work, assignee=assignee, now=now), "work", reason
+        case WorkOnAlert(work=work, assignee=assignee, reason=reason, if_work=if_work):
+            return alerts.worked(alert, work=work, assignee=assignee, now=now, if_work=if_work), "work", reason

@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from sqlite3 import Connection, IntegrityError, Row
@@ -24,10 +25,11 @@ from devices.events import DenyReason, Listing, Method
 from devices.kinds import scene
 from devices.model import Device, Protocol
 from gateway.actions import NotFoundError
+from gateway.passes import Pass
 from gateway.people import People
 from gateway.refusals import InvalidError, TakenError
 from gateway.residents import Enrolment, Receipt, Resident
-from gateway.roster import PLACE_KINDS, Roster
+from gateway.roster import PLACE_KINDS, Also, Roster, nothing
 from gateway.routes import FilterError, check_own
 from gateway.store import Store, us, when
 from gateway.templates import Photos
@@ -57,7 +59,7 @@ class Directory:
     def __init__(self, store: Store, vault: Vault, gallery: Gallery, *, zone: str, community: str) -> None:
         self._store, self._vault = store, vault
         self._zone, self._community = zone, community
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._devices: dict[str, Device] = {}
         self._addresses: dict[tuple[str, str], Device] = {}
         self._vehicles: dict[str, Vehicle] = {}
@@ -71,6 +73,12 @@ class Directory:
     def _tell(self) -> None:
         for listener in self.listeners:
             listener()
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Nobody else changes devices, vehicles, places or staff meanwhile: what was compared is what is written."""
+        with self._lock, self.roster.changing():
+            yield
 
     def load(self) -> None:
         """Everything from the database into memory, templates into the gallery.
@@ -192,6 +200,14 @@ class Directory:
         """Forget a resident. Raises as `People.withdraw`."""
         return self.residents.withdraw(person, photos, now)
 
+    def write_passes(self, written: Sequence[Pass], ended: Sequence[str], *, also: Also = nothing) -> None:
+        """Checked passes (`gateway.passes`) in one transaction, with `also`; in force when it returns."""
+        with self._store.write() as db:
+            self.residents.passes.write(db, written, ended)
+            also(db)
+        self.residents.passes.load()
+        self._tell()
+
     def people(self) -> list[Resident]:
         """Every resident, newest first."""
         return self.residents.all()
@@ -302,9 +318,10 @@ class Directory:
         :raises InvalidError: an id stands twice, a parent is not among them, or a place lies within itself.
         """
         self.check_places(places)
-        with self._store.write() as db:
-            _replace_places(db, places)
-        self.roster.load_places()
+        with self._lock:
+            with self._store.write() as db:
+                _replace_places(db, places)
+            self.roster.load_places()
 
     def check_places(self, places: Sequence[Place]) -> None:
         """Do these places go together?
@@ -329,8 +346,11 @@ class Directory:
         gone_devices: Sequence[str],
         vehicles: Sequence[Vehicle],
         gone_vehicles: Sequence[str],
+        also: Also = nothing,
     ) -> None:
-        """Checked changes (`gateway.site`) in one transaction. `places`: all of them, None to leave them."""
+        """Checked changes (`gateway.site`) in one transaction. `places`: all of them, None to leave them. `also`: what
+        else belongs into it.
+        """
         with self._lock:
             with self._store.write() as db:
                 if places is not None:
@@ -339,6 +359,7 @@ class Directory:
                 _write_devices(db, devices)
                 db.executemany("DELETE FROM vehicles WHERE plate = ?", [(plate,) for plate in gone_vehicles])
                 self._write_vehicles(db, vehicles)
+                also(db)
             kept = {key: device for key, device in self._devices.items() if key not in set(gone_devices)}
             self._devices = kept | {device.id: device for device in devices}
             self._addresses = {(device.protocol, device.address): device for device in self._devices.values()}

@@ -14,7 +14,7 @@ from devices.effects import PersonEntry, ReportLists
 from devices.model import Device, Protocol
 from gateway import listplan
 from gateway.directory import Directory
-from gateway.listplan import HOLDS, Batch, list_of
+from gateway.listplan import HOLDS, Batch, Candidate, list_of
 from gateway.templates import Photos
 
 log = structlog.get_logger()
@@ -41,8 +41,12 @@ class ListSource:
         if self.what(device) != what:
             return {}
         if what == "persons":
-            return listplan.wanted_persons(self._directory.residents.candidates(), device, now)
+            return listplan.wanted_persons(self._candidates(device, now), device, now)
         return listplan.wanted_plates(listplan.plate_entries(self._directory.vehicles(), now))
+
+    def _candidates(self, device: Device, now: datetime, persons: Iterable[str] | None = None) -> list[Candidate]:
+        residents = self._directory.residents
+        return list(residents.passes.narrowed(residents.candidates(persons), device, now))
 
     def reports(self, device: Device) -> bool:
         """Whether this device can be asked what it holds."""
@@ -88,7 +92,7 @@ class ListSource:
             plates = listplan.plate_entries(self._directory.vehicles(), now)
             chosen = {plate: plates[plate] for plate in put if plate in plates}
             return listplan.wanted_plates(chosen), tuple(chosen.values())
-        candidates = self._directory.residents.candidates(put)
+        candidates = self._candidates(device, now, put)
         wanted = listplan.wanted_persons(candidates, device, now)
         persons = tuple(
             PersonEntry(id=who.person, photo=photos[who.person], valid_from=who.granted_at, valid_to=who.until)

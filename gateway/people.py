@@ -22,6 +22,7 @@ from devices.model import Device
 from gateway.actions import NotFoundError
 from gateway.enrolment import Known
 from gateway.listplan import Candidate
+from gateway.passes import Passes, drop
 from gateway.refusals import InvalidError, TakenError
 from gateway.residents import Consent, Enrolment, Face, Receipt, Resident, check, check_consent, covers
 from gateway.shown import captures_of, uncapture
@@ -64,6 +65,7 @@ class People:
         self._matching: dict[str, _Circles] = {}
         """By the building of a gate."""
         self.listeners: list[Callable[[], None]] = []
+        self.passes = Passes(store)
 
     def _tell(self) -> None:
         for listener in self.listeners:
@@ -90,6 +92,7 @@ class People:
         self._consents = {row["person"]: _consent(row) for row in rows}
         self._version += 1
         self._cards = {row["hash"]: row["person"] for row in reader.execute("SELECT hash, person FROM credentials")}
+        self.passes.load()
 
     def check_credential(
         self, method: Method, value: str, device: Device, now: datetime
@@ -102,7 +105,7 @@ class People:
         return allowed, person, reason
 
     def may_pass(self, person: str, device: Device, now: datetime) -> tuple[bool, DenyReason]:
-        """Whether the person's consent is active and covers the device; else why not."""
+        """Whether the person's consent is active and covers the device, and no pass keeps them out; else why not."""
         consent = self._consents.get(person)
         if consent is None:
             return False, DenyReason.CREDENTIAL_NOT_ENABLED
@@ -112,7 +115,12 @@ class People:
             return False, DenyReason.CREDENTIAL_EXPIRED
         if not covers(consent.scope, device):
             return False, DenyReason.UNAUTHORIZED
-        return True, DenyReason.OTHER
+        kept_out = self.passes.refusal(person, device, now)
+        return kept_out is None, kept_out or DenyReason.OTHER
+
+    def enrolled(self, person: str) -> bool:
+        """Whether there is a resident of this id."""
+        return person in self._buildings
 
     def may_match(self, device: Device, now: datetime) -> frozenset[str]:
         """Everybody whose face may be compared at this device now."""
@@ -292,6 +300,7 @@ class People:
                 rows = db.execute("DELETE FROM templates WHERE person = ? RETURNING photo", (person,)).fetchall()
                 captures = [key for key in shown | captures_of(db, person, upto) if uncapture(db, key)]
                 db.execute("DELETE FROM not_them WHERE person = ?", (person,))
+                drop(db, person)
                 db.executemany("DELETE FROM sightings WHERE evidence = ?", [(key,) for key in captures])
                 held = db.execute("SELECT device FROM list_entries WHERE what = 'persons' AND entry = ?", (person,))
                 terminals = tuple(row["device"] for row in held.fetchall())
@@ -302,6 +311,7 @@ class People:
                 )
             self._consents.pop(person, None)
             self._buildings.pop(person, None)
+            self.passes.forget(person)
             self._version += 1
             self._cards = {card: owner for card, owner in self._cards.items() if owner != person}
             self._gallery.remove(person)

@@ -98,13 +98,21 @@ def check(new: Enrolment, now: datetime) -> None:
     check_consent(new.scope, new.until, new.recorded_by, now)
 
 
+def check_scope(scope: str) -> None:
+    """Does it say where something holds?
+
+    :raises InvalidError: it does not.
+    """
+    if not _SCOPE.match(scope):
+        raise InvalidError('a scope is "estate" or "building:<building>"')
+
+
 def check_consent(scope: str, until: datetime, recorded_by: str, now: datetime) -> None:
     """Is the consent complete?
 
     :raises InvalidError: it is not; the text says what to change.
     """
-    if not _SCOPE.match(scope):
-        raise InvalidError('the consent\'s scope is "estate" or "building:<building>"')
+    check_scope(scope)
     if until <= now:
         raise InvalidError("the consent ends before it begins")
     if not recorded_by.strip():

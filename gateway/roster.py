@@ -8,8 +8,11 @@ here alone. Drawing grids anew changes this register and nothing else: no device
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from sqlite3 import Connection
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -24,6 +27,26 @@ from gateway.vault import Vault
 
 PLACE_KINDS = ("district", "sub_district", "community", "grid", "building", "unit")
 """From the largest to the smallest; a place lies in one of a larger kind."""
+
+
+Also = Callable[[Connection], None]
+"""What else belongs into a transaction."""
+
+
+def nothing(_: Connection) -> None:
+    """Nothing else does."""
+
+
+class StaffRole(StrEnum):
+    """What somebody is called; whom an alert climbs to is decided by `Worker.level` and `Worker.places` alone."""
+
+    NONE = ""
+    DESK = "desk"
+    PROPERTY_COMPANY = "property_company"
+    BUILDING_HEAD = "building_head"
+    GRID_WORKER = "grid_worker"
+    COMMUNITY = "community"
+    SUB_DISTRICT = "sub_district"
 
 
 class Shift(Struct, frozen=True, kw_only=True):
@@ -58,6 +81,7 @@ class Worker(Struct, frozen=True, kw_only=True):
     contact: str = ""
     shifts: tuple[Shift, ...] = ()
     absences: tuple[Absence, ...] = ()
+    role: StaffRole = StaffRole.NONE
 
 
 class StaffChange(Struct, frozen=True, kw_only=True):
@@ -73,7 +97,7 @@ class Roster:
 
     def __init__(self, store: Store, vault: Vault, *, zone: str) -> None:
         self._store, self._vault, self._zone = store, vault, ZoneInfo(zone)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._staff: Mapping[str, Worker] = {}
         self._serving: Mapping[tuple[Level, str], tuple[Worker, ...]] = {}
         self._parents: Mapping[str, str] = {}
@@ -92,12 +116,18 @@ class Roster:
         self._parents = {row["id"]: row["parent"] for row in rows}
         self._grids = frozenset(row["id"] for row in rows if row["kind"] == "grid")
 
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Nobody else changes the staff meanwhile."""
+        with self._lock:
+            yield
+
     def staff(self) -> list[Worker]:
         """Everybody, by id."""
         return [self._staff[worker] for worker in sorted(self._staff)]
 
-    def put_staff(self, staff: Iterable[Worker]) -> StaffChange:
-        """These workers, and no others; doing it twice changes nothing.
+    def put_staff(self, staff: Iterable[Worker], *, also: Also = nothing) -> StaffChange:
+        """These workers, and no others; doing it twice changes nothing. `also`: what else belongs into the transaction.
 
         :raises InvalidError: an id stands twice, a substitute is nobody, a shift has no days.
         """
@@ -117,6 +147,7 @@ class Roster:
                     "INSERT OR REPLACE INTO staff VALUES(?, ?)",
                     [(w, self._sealed(wanted[w])) for w in (*change.added, *change.changed)],
                 )
+                also(db)
             self._take_staff(wanted)
         return change
 

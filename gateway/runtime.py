@@ -55,6 +55,7 @@ from gateway.routes import own_topics
 from gateway.schedule import Schedule
 from gateway.settings import Faces, Settings, SettingsError
 from gateway.store import Store
+from gateway.sync import Sync
 from gateway.telemetry import Telemetry
 from gateway.thingsboard import ThingsBoard
 from gateway.thresholds import Thresholds
@@ -111,6 +112,7 @@ class Gateway:
         self.pool = _pool(faces) if faces.workers else None
         self.inbox = Inbox()
         self.access = AccessBook(self.store, self.vault)
+        self.sync = Sync(self.store, self.vault, self.directory)
         self._caller = Caller(self.access, self.inbox)
         self.engine, self._hub = self._build_engine()
         metrics.DEVICES_ONLINE.set_function(self._devices_online)

@@ -128,5 +128,18 @@ CREATE TABLE evidence_looks(link BLOB PRIMARY KEY, subscription TEXT NOT NULL, u
   looks INTEGER NOT NULL) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF, _FACES, _HTTP_ACCESS, _LISTS, _STANDING, _SCENES, _LEDGER)
+_SYNC = """
+CREATE TABLE passes(id TEXT PRIMARY KEY, person TEXT NOT NULL, kind TEXT NOT NULL, scope TEXT NOT NULL,
+  valid_from INTEGER, valid_to INTEGER, ended INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX passes_person ON passes(person);
+CREATE TABLE sync_revisions(section TEXT NOT NULL, revision INTEGER NOT NULL, base INTEGER, at INTEGER NOT NULL,
+  by TEXT NOT NULL, pages TEXT NOT NULL, added INTEGER NOT NULL, changed INTEGER NOT NULL, removed INTEGER NOT NULL,
+  refused INTEGER NOT NULL, answer BLOB, PRIMARY KEY(section, revision)) WITHOUT ROWID;
+CREATE TABLE sync_items(section TEXT NOT NULL, id TEXT NOT NULL, given BLOB NOT NULL, PRIMARY KEY(section, id))
+  WITHOUT ROWID;
+CREATE TABLE sync_pages(section TEXT NOT NULL, page INTEGER NOT NULL, revision INTEGER NOT NULL, pages INTEGER NOT NULL,
+  digest TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY(section, page)) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF, _FACES, _HTTP_ACCESS, _LISTS, _STANDING, _SCENES, _LEDGER, _SYNC)
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""

@@ -14,9 +14,10 @@ from msgspec.structs import replace
 from devices.model import Device
 from gateway.directory import Directory, Place
 from gateway.refusals import InvalidError
+from gateway.roster import Also, nothing
 from gateway.vehicles import Vehicle
 
-T = TypeVar("T", Device, Place, Vehicle)
+T = TypeVar("T", bound=Struct)
 
 
 class Site(Struct, frozen=True, kw_only=True):
@@ -64,7 +65,7 @@ def difference(before: Mapping[str, T], wanted: Mapping[str, T], *, prune: bool)
     changed = [
         Change(id=key, fields=fields)
         for key, entry in wanted.items()
-        if key in before and (fields := _differing(before[key], entry))
+        if key in before and (fields := differing(before[key], entry))
     ]
     return Difference(
         added=[key for key in wanted if key not in before],
@@ -74,16 +75,26 @@ def difference(before: Mapping[str, T], wanted: Mapping[str, T], *, prune: bool)
     )
 
 
-def _differing(before: T, after: T) -> list[str]:
+def differing(before: T, after: T) -> list[str]:
+    """The fields in which they differ."""
+    if before == after:
+        return []
     one, other = structs.asdict(before), structs.asdict(after)
     return [name for name, value in other.items() if one[name] != value]
 
 
-def take_over(directory: Directory, site: Site, *, prune: bool, dry_run: bool) -> dict[str, Difference]:
-    """The difference by section; carried out in one transaction unless it is a dry run.
+def take_over(
+    directory: Directory, site: Site, *, prune: bool, dry_run: bool, also: Also = nothing
+) -> dict[str, Difference]:
+    """The difference by section; carried out in one transaction, with `also`, unless it is a dry run.
 
     :raises FaultsError: an entry is not acceptable, or two do not go together.
     """
+    with directory.changing():
+        return _take_over(directory, site, prune=prune, dry_run=dry_run, also=also)
+
+
+def _take_over(directory: Directory, site: Site, *, prune: bool, dry_run: bool, also: Also) -> dict[str, Difference]:
     faults: list[Fault] = []
     places = {place.id: place for place in directory.places()}
     devices = {device.id: device for device in directory.devices()}
@@ -118,6 +129,7 @@ def take_over(directory: Directory, site: Site, *, prune: bool, dry_run: bool) -
             gone_devices=found["devices"].removed,
             vehicles=[new_vehicles[key] for key in _written(found["vehicles"])],
             gone_vehicles=found["vehicles"].removed,
+            also=also,
         )
     return found
 

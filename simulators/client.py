@@ -19,7 +19,13 @@ CONSENT_DAYS = 365
 
 
 class ApiError(Exception):
-    """The gateway refused a request, or could not be reached; the text says which and why."""
+    """The gateway refused a request, or could not be reached; the text says which and why. `status` 0: not reached.
+    `detail`: the gateway's own words.
+    """
+
+    def __init__(self, text: str, *, status: int = 0, detail: str = "") -> None:
+        super().__init__(text)
+        self.status, self.detail = status, detail or text
 
 
 class Client:
@@ -77,10 +83,32 @@ class Client:
         """The alerts as GET /v1/alerts gives them."""
         return self._send("GET", "/v1/alerts")
 
-    def work(self, alert: str, work: str, *, assignee: str, key: str) -> None:
-        """Tells where the backend stands with an alert."""
-        body = {"work": work, "assignee": assignee}
-        self._json("POST", f"/v1/alerts/{quote(alert, safe='')}/work", body, {"Idempotency-Key": key})
+    def alert(self, alert: str) -> dict[str, Any]:
+        """One alert as it stands."""
+        return dict(self._send("GET", f"/v1/alerts/{quote(alert, safe='')}"))
+
+    def changes(self, after: int, *, limit: int = 500) -> dict[str, Any]:
+        """The feed behind a sequence number: {items, next}."""
+        return dict(self._send("GET", f"/v1/alerts/changes?after={after}&limit={limit}"))
+
+    def work(
+        self, alert: str, work: str, *, assignee: str, reason: str = "", if_work: str | None = None
+    ) -> dict[str, Any]:
+        """Tells where the backend stands with an alert; gives the alert. Telling it twice changes nothing."""
+        body = {"work": work, "assignee": assignee, "reason": reason, "if_work": if_work}
+        return dict(self._json("POST", f"/v1/alerts/{quote(alert, safe='')}/work", body))
+
+    def subscriptions(self) -> list[dict[str, Any]]:
+        """The subscriptions there are."""
+        return list(self._send("GET", "/v1/subscriptions")["items"])
+
+    def sync_state(self) -> dict[str, dict[str, Any]]:
+        """What the gateway has of this backend, by section."""
+        return {section["section"]: section for section in self._send("GET", "/v1/sync")["sections"]}
+
+    def sync(self, section: str, body: dict[str, Any]) -> dict[str, Any]:
+        """One page of a revision; gives what it changed."""
+        return dict(self._json("PUT", f"/v1/sync/{section}", body))
 
     def _json(self, method: str, path: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> Any:
         content = {"Content-Type": "application/json", **(headers or {})}
@@ -92,7 +120,8 @@ class Client:
         except urllib3.exceptions.HTTPError as error:
             raise ApiError(f"{method} {path}: {error}") from error
         if not 200 <= answer.status < 300:
-            raise ApiError(f"{method} {path}: {answer.status} {answer.data[:300].decode(errors='replace')}")
+            text = answer.data.decode(errors="replace")
+            raise ApiError(f"{method} {path}: {answer.status} {text[:300]}", status=answer.status, detail=_detail(text))
         return json.loads(answer.data) if answer.data else {}
 
 
@@ -118,6 +147,15 @@ def register(client: Client, estate: Estate, pictures: Pictures) -> dict[str, in
         "photographs_refused": refused,
         "vehicles": len(estate.vehicles()),
     }
+
+
+def _detail(text: str) -> str:
+    """A problem's own words, "" where it is none."""
+    try:
+        problem = json.loads(text)
+    except ValueError:
+        return ""
+    return str(problem.get("detail", "")) if isinstance(problem, dict) else ""
 
 
 def _suffix(photograph: bytes) -> str:

@@ -102,7 +102,11 @@ class Demo:
         gateway = self._gateway
         admin = Client(gateway.url, gateway.token("demo", "admin"), timeout_s=60)
         backend = Backend(
-            secret="", store=self._folder / "received.jsonl", api=gateway.url, token=gateway.token("backend", "backend")
+            secret="",
+            store=self._folder / "backend.db",
+            api=gateway.url,
+            token=gateway.token("backend", "backend"),
+            auto=True,
         )
         stack.callback(backend.stop)
         backend.start()
@@ -114,6 +118,7 @@ class Demo:
             self._say(f"the gateway listens at {gateway.url}")
         else:
             self._say(f"the desk: {gateway.url}/#token={gateway.token('desk', 'desk')}")
+            self._say(f"the backend's page: {backend.page}")
             self._say("Ctrl-C ends it")
         return backend
 

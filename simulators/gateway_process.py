@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import urllib3
 
 from simulators.backend import Kept
+from simulators.backend.store import received
 
 LINLI = (sys.executable, "-P", "-c", "from api.cli import main; main()")
 """`linli` of the running environment, whatever the PATH says."""
@@ -213,16 +213,13 @@ class GatewayProcess(Child):
 
 
 class BackendProcess(Child):
-    """The receiving backend of `simulators.backend`; `secret` signs what it is to accept."""
+    """The reference backend of `simulators.backend`, which only receives; `secret` signs what it is to accept."""
 
     def __init__(self, folder: Path, *, port: int, secret: str) -> None:
-        self.store = folder / "received.jsonl"
+        self.store = folder / "backend.db"
         command = [sys.executable, "-P", "-m", "simulators.backend", "--port", str(port), "--secret", secret]
         super().__init__([*command, "--store", str(self.store)], folder / "backend.log")
 
     def received(self) -> list[Kept]:
         """Every delivery it has accepted, in order: each of another webhook id."""
-        if not self.store.exists():
-            return []
-        lines = self.store.read_bytes().splitlines(keepends=True)
-        return [msgspec.json.decode(line, type=Kept) for line in lines if line.endswith(b"\n")]
+        return received(self.store)

@@ -141,7 +141,7 @@ async def report_work_on_alert(
     alert_id: str, body: schemas.WorkUpdate, gateway: TheGateway, caller: AlertsWrite
 ) -> schemas.AlertView:
     """The backend tells where it stands. Idempotent; a step back is ignored."""
-    action = WorkOnAlert(by=caller.name, alert=alert_id, work=body.work, assignee=body.assignee, reason=body.reason)
+    action = WorkOnAlert(by=caller.name, alert=alert_id, **body.model_dump())
     return await _done(action, gateway, caller)
 
 

@@ -48,6 +48,7 @@ from gateway.runtime import restored_hub
 from gateway.scene_acceptance import accept
 from gateway.settings import Settings
 from gateway.store import Store
+from gateway.sync import Sync
 from gateway.thresholds import Thresholds
 from gateway.vault import Vault
 from vision.gallery import Gallery
@@ -110,6 +111,7 @@ class Estate:
         )
         self.alerts = self.hub.alerts
         self.access = AccessBook(self.store, self.vault)
+        self.sync = Sync(self.store, self.vault, self.directory)
         reader = Reader(registry.protocols(), self.directory, limits=self.settings.limits, zone="Asia/Shanghai")
         self.intake = Intake(reader=reader, hub=self.hub, journal=self.journal)
         self.busy = False

@@ -209,3 +209,11 @@ def test_of_two_who_claim_at_once_the_first_has_it_and_the_second_is_told_whose_
     back = worked(mine, work=Work.REJECTED, assignee="w1", now=NOW)
     assert worked(back, work=Work.CLAIMED, assignee="w2", now=NOW).assignee == "w2"
     assert worked(mine, work=Work.ASSIGNED, assignee="w2", now=NOW).work is Work.ASSIGNED
+
+
+def test_what_is_done_by_itself_takes_nothing_from_who_was_faster():
+    mine = worked(alert(), work=Work.CLAIMED, assignee="desk", now=NOW)
+    with pytest.raises(AlertError, match="it stands at claimed by desk"):
+        worked(mine, work=Work.ASSIGNED, assignee="w2", now=NOW, if_work=Work.ACCEPTED)
+    assert worked(mine, work=Work.CLAIMED, assignee="desk", now=NOW, if_work=Work.ASSIGNED) is mine
+    assert worked(mine, work=Work.ON_SITE, assignee="desk", now=NOW, if_work=Work.CLAIMED).work is Work.ON_SITE

@@ -63,7 +63,7 @@ def stream(running_gateway: RunningGateway) -> Stream:
 @pytest.fixture
 def backend(running_gateway: RunningGateway, tmp_path: Path) -> Iterator[Backend]:
     """A backend that checks signatures, subscribed to everything from now on."""
-    receiver = Backend(secret="", store=tmp_path / "received.jsonl")
+    receiver = Backend(secret="", store=tmp_path / "backend.db")
     receiver.start()
     answer = running_gateway.api.post("/v1/subscriptions", json={"url": receiver.url})
     assert answer.status_code == 201, answer.text

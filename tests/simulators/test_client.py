@@ -54,7 +54,7 @@ def test_what_is_registered_is_what_the_api_takes(gateway):
     client = Client(url, "good")
     register(client, estate, Pictures(estate))
     client.subscribe("http://127.0.0.1:1/hook")
-    client.work("a1", "claimed", assignee="grid-worker-1", key="k")
+    client.work("a1", "claimed", assignee="grid-worker-1")
     bodies = {
         "/v1/devices/": schemas.DeviceBody,
         "/v1/vehicles/": schemas.VehicleBody,
