@@ -106,11 +106,12 @@ class Hub:
         settings: Settings,
         alerts: AlertBook,
         schedule: Schedule,
+        policies: tuple[Policy, ...] = POLICIES,
     ) -> None:
         self._directory = directory
         self._settings = settings
         self.alerts = alerts
-        self._policies = {policy.name: policy for policy in POLICIES}
+        self._policies = {policy.name: policy for policy in policies}
         self.schedule = schedule
         self.states = States(kinds=kinds, protocols=protocols, directory=directory, schedule=self.schedule)
         self.commands = CommandBook(protocols, self.schedule)
@@ -227,7 +228,7 @@ class Hub:
         if cause.late:
             # A late fact moves nothing: decided from the initial state, only its dangers and its figures count.
             _, effects = kind.decide(kind.initial, event, device)
-            for policy in POLICIES:
+            for policy in self._policies.values():
                 if policy.even_late and policy.scope(event, device):
                     effects += policy.decide(policy.initial, event, device, self._settings.policies)[1]
             return self._perform([e for e in effects if isinstance(e, _EVEN_LATE)], cause, batch, turn, salt=b"kind")
@@ -236,7 +237,7 @@ class Hub:
             self.states.keep(device, DeviceState(state.link, after), batch, turn)
         self.schedule.want(("kind", device.id), kind.deadline(after, device))
         facts = self._perform(effects, cause, batch, turn, salt=b"kind")
-        for policy in POLICIES:
+        for policy in self._policies.values():
             scope = policy.scope(event, device)
             if scope:
                 facts += self._decide_policy(policy, scope, event, cause, batch, turn)

@@ -1,8 +1,8 @@
 """Decide facts in their own time: the hub, its policies, the alerts and the register, without a broker, a journal or a
 clock. `python -m gateway.rehearsal` reads one JSON line after another and prints every change of an alert.
 
-The first line is a `Setup`, every further one a `Told`, in the order of receipt. Deadlines between two facts are told at
-the moment they are due, so a month takes minutes. A guard who is never hurried closes what can be closed.
+The first line is a `Setup`, every further one a `Told`, in the order of receipt. Deadlines between two facts are told
+at the moment they are due, so a month takes minutes. A guard who is never hurried closes what can be closed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, Union
+from typing import BinaryIO, Union
 
 import msgspec
 from msgspec import Struct
@@ -21,7 +21,7 @@ from msgspec import Struct
 from devices import registry
 from devices.alert_types import ALERT_TYPES
 from devices.alerts import Alert, Condition, Disposition
-from devices.events import EVENTS, INTERNAL, Event
+from devices.events import EVENTS, INTERNAL
 from devices.model import Decoded, Device, Reading
 from gateway.actions import AcknowledgeAlert, DisposeAlert
 from gateway.alertbook import AlertBook
@@ -30,6 +30,8 @@ from gateway.directory import Directory
 from gateway.evidence import Evidence
 from gateway.hub import Hub
 from gateway.mqtt import Message
+from gateway.policies import POLICIES
+from gateway.policy import Policy
 from gateway.reader import Read, event_id
 from gateway.residents import Enrolment
 from gateway.schedule import Schedule
@@ -40,6 +42,7 @@ from gateway.vehicles import Vehicle
 from vision.gallery import Gallery
 
 AT_ONCE = 512
+A_DAY = timedelta(days=1)
 
 
 class Card(Struct, frozen=True, kw_only=True):
@@ -93,15 +96,15 @@ class Changed(Struct, frozen=True, kw_only=True):
 
 
 class Rehearsal:
-    """One run. `folder` takes the register and is the caller's to remove."""
+    """One run. `folder` takes the register and is the caller's to remove. `policies`: all of them, or fewer to find
+    out what they cost.
+    """
 
-    def __init__(self, setup: Setup, folder: Path) -> None:
+    def __init__(self, setup: Setup, folder: Path, *, policies: tuple[Policy, ...] = POLICIES) -> None:
         settings, self._guard = setup.settings, timedelta(seconds=setup.guard_s)
         vault = Vault.at(folder / "keys")
         self._store = Store(folder / "linli.db")
-        self.directory = Directory(
-            self._store, vault, Gallery(), zone=settings.zone, community=settings.community
-        )
+        self.directory = Directory(self._store, vault, Gallery(), zone=settings.zone, community=settings.community)
         evidence = Evidence(folder / "evidence", vault)
         for device in setup.devices:
             self.directory.put_device(device)
@@ -138,9 +141,10 @@ class Rehearsal:
             settings=settings,
             alerts=alerts,
             schedule=schedule,
+            policies=policies,
         )
         self._seen: set[bytes] = set()
-        self._rounds: list[tuple[datetime, str]] = []
+        self._rounds: list[tuple[datetime, str, timedelta]] = []
 
     def _open_alert(self, key: str) -> Alert | None:
         """An open alert that rests (`AlertBook.find_open`)."""
@@ -162,7 +166,7 @@ class Rehearsal:
         yield from self._safe(turn, told.at)
 
     def _read(self, told: Told, device: Device, key: bytes) -> Read:
-        message = Message("", b"", 0, 1, False, 1, told.at)  # noqa: FBT003 - a NamedTuple's shape
+        message = Message("", b"", 0, 1, False, 1, told.at)
         reading = Reading(event=told.event, record_id=told.record, timed=told.timed, stored=told.stored)
         said = Decoded(address=device.address, readings=(reading,))
         return Read(message, device, self._protocols[device.protocol], said, (key,))
@@ -173,7 +177,8 @@ class Rehearsal:
         while True:
             due, round_ = schedule.next(), self._rounds[0][0] if self._rounds else None
             if round_ is not None and round_ <= end and (due is None or round_ < due):
-                yield from self._look_after(heapq.heappop(self._rounds)[1], round_)
+                _, alert, wait = heapq.heappop(self._rounds)
+                yield from self._look_after(alert, round_, wait)
             elif due is not None and due <= end:
                 turn = Changes()
                 for name in schedule.pop(due, AT_ONCE):
@@ -189,11 +194,13 @@ class Rehearsal:
         self.hub.adopt(turn, now)
         for change in turn.alert_changes:
             if change.change in ("raised", "reopened") and self._guard:
-                heapq.heappush(self._rounds, (now + self._guard, change.alert.id))
+                heapq.heappush(self._rounds, (now + self._guard, change.alert.id, self._guard))
         return turn.alert_changes
 
-    def _look_after(self, alert_id: str, now: datetime) -> list[AlertChange]:
-        """The guard acknowledges what stands, and closes what is over and what only a person can end."""
+    def _look_after(self, alert_id: str, now: datetime, waited: timedelta) -> list[AlertChange]:
+        """The guard acknowledges what stands, and closes what is over and what only a person can end. What stands for
+        long is looked at ever more rarely, once a day at least.
+        """
         alert = self._alerts[alert_id]
         if not alert.open:
             return []
@@ -205,7 +212,8 @@ class Rehearsal:
         else:
             seen = AcknowledgeAlert(alert=alert_id, by="guard", reason="seen")
             self.hub.alerts.transition(seen, now, batch=Changes(), turn=turn)
-            heapq.heappush(self._rounds, (now + self._guard, alert_id))
+            wait = min(2 * waited, A_DAY)
+            heapq.heappush(self._rounds, (now + wait, alert_id, wait))
         return self._safe(turn, now)
 
     def close(self) -> None:
@@ -240,8 +248,7 @@ def rehearse(lines: BinaryIO, out: BinaryIO) -> None:
     with tempfile.TemporaryDirectory(prefix="linli-rehearsal-") as folder:
         run = Rehearsal(setup, Path(folder))
         for line in lines:
-            for change in run.tell(read(line)):
-                out.write(encode(changed(change)) + b"\n")
+            out.writelines(encode(changed(change)) + b"\n" for change in run.tell(read(line)))
         run.close()
 
 

@@ -148,8 +148,10 @@ class Policies(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     refusals: Annotated[int, Meta(ge=2, le=50)] = 3
     refusal_window_s: Annotated[float, Meta(gt=0)] = 120
     zombie_days: Annotated[float, Meta(gt=0)] = 30
+    zombie_share: Annotated[float, Meta(gt=0, lt=1)] = 0.002
+    missed_exit_share: Annotated[float, Meta(gt=0, lt=1)] = 0.035
     nobody_passed_s: Annotated[float, Meta(gt=0)] = 15
-    offline_wait_s: Annotated[float, Meta(gt=0)] = 10
+    offline_wait_s: Annotated[float, Meta(gt=0)] = 120
     uplink_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
     tailgating_s: Seconds = 10
     tailgating_clear_s: Seconds = 300

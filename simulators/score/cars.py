@@ -134,15 +134,12 @@ def strangers(lanes: Lanes) -> None:
             _visit(lanes, random, plate(random), comes, stays, "unknown vehicle stays", "unknown_stays")
 
 
-def _visit(
-    lanes: Lanes, random: Random, text: str, comes: datetime, stays_h: float, scenario: str, code: str
-) -> None:
+def _visit(lanes: Lanes, random: Random, text: str, comes: datetime, stays_h: float, scenario: str, code: str) -> None:
     leaves = comes + hours(stays_h)
     lanes.passes(random, text, comes, IN)
     lanes.passes(random, text, leaves, OUT)
     if stays_h > ALLOWED_H and leaves > lanes.world.start:
-        over = max(comes + hours(ALLOWED_H), lanes.world.start)
-        lanes.world.happened(scenario, over, leaves, code, subject=text)
+        lanes.world.happened(scenario, comes + hours(ALLOWED_H), leaves, code, subject=text)
 
 
 def vans(lanes: Lanes, every: list[Car]) -> None:
@@ -168,7 +165,7 @@ def zombies(lanes: Lanes, residents_: list[Car]) -> None:
     world, random = lanes.world, lanes.world.random("zombies")
     plates = [car.plate for car in residents_[-2:]] + [plate(random) for _ in range(5)]
     for n, text in enumerate(plates):
-        day = random.uniform(-LEAD_IN_DAYS, world.days - ABANDONED_DAYS - 0.5)
+        day = random.uniform(0.1, world.days - 0.5) - ABANDONED_DAYS
         if n < 2:  # these lived here: they drove like others before they stopped
             for earlier in range(-LEAD_IN_DAYS, int(day) - 1):
                 leaves = world.start + hours(24 * earlier + random.uniform(6, 9))
@@ -176,11 +173,12 @@ def zombies(lanes: Lanes, residents_: list[Car]) -> None:
                 lanes.passes(random, text, leaves + hours(9), IN)
         comes = world.start + timedelta(days=day)
         lanes.passes(random, text, comes, IN)
-        stays = world.start if n < 2 else comes + hours(ALLOWED_H)
         if n >= 2:
-            world.happened("unknown vehicle stays", max(stays, world.start), world.end, "unknown_stays", subject=text)
-        over = comes + timedelta(days=ABANDONED_DAYS)
-        world.happened("zombie car", max(over, world.start), world.end, "vehicle_overstay", subject=text)
+            over = comes + hours(ALLOWED_H)
+            world.happened("unknown vehicle stays", over, world.end, "unknown_stays", subject=text)
+        world.happened(
+            "zombie car", comes + timedelta(days=ABANDONED_DAYS), world.end, "vehicle_overstay", subject=text
+        )
 
 
 def bays(world: World) -> None:

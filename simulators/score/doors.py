@@ -59,6 +59,7 @@ def ordinary(world: World) -> None:
     """People come and go, some together, each with a credential of their own; a child goes by the hand."""
     random = world.random("ordinary passages")
     for gate in world.of("face_gate"):
+        world.say(gate.id, DoorChanged(at=world.start, open=False))  # as every terminal says when it connects
         for day in range(world.days):
             for _ in range(PASSAGES_A_DAY):
                 hour = random.triangular(5.5, 23.5, random.choice((8, 18)))
@@ -148,7 +149,7 @@ def expired(world: World, tenants: list[Tenant]) -> None:
     """Temporary residents use their card; some go on doing so when their registration has ended (流动人口)."""
     random = world.random("expired")
     for tenant in tenants:
-        keeps_trying = random.random() < 0.75
+        keeps_trying, tried = random.random() < 0.75, list[datetime]()
         gate = f"face_gate-{tenant.building[1:]}"
         for day in range(world.days):
             tries = [world.start + hours(24 * day + hour) for hour in (random.uniform(7, 9), random.uniform(17, 22))]
@@ -157,10 +158,11 @@ def expired(world: World, tenants: list[Tenant]) -> None:
                 if over and (not keeps_trying or at > tenant.until + hours(72)):
                     continue
                 world.say(gate, CredentialPresented(at=at, method=Method.CARD, value=tenant.card))
-                if not over:
+                if over:
+                    tried.append(at)
+                else:
                     world.say(gate, DoorChanged(at=at + seconds(1), open=True))
                     world.say(gate, AccessTaken(at=at + seconds(3)))
                     world.say(gate, DoorChanged(at=at + seconds(8), open=False))
-        if keeps_trying:
-            code, end = "expired_resident", tenant.until + hours(72)
-            world.happened("registration ended", tenant.until, end, code, subject=tenant.id)
+        if tried:
+            world.happened("registration ended", tried[0], tried[-1], "expired_resident", subject=tenant.id)

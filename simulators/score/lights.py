@@ -61,8 +61,8 @@ def street_reading(at: datetime, world: World, wrong: Wrong | None, random: Rand
 
 
 def stair_reading(at: datetime, world: World, wrong: Wrong | None, random: Random) -> LampMeasured:
-    """The meter of the stairs: at night at 60 %, by day at 20 %."""
-    level = 60.0 if lit(at, world) else 20.0
+    """The meter of the stairs: at night at 60 %, off by day."""
+    level = 60.0 if lit(at, world) else 0.0
     shining = STAIR_LAMPS - (wrong.lamps if wrong else 0)
     power = shining * STAIR_LAMP_W * level / 100 * random.gauss(1, 0.015)
     if random.random() < GLITCH:
@@ -99,7 +99,7 @@ def single(world: World, random: Random, wrong: dict[str, list[Wrong]]) -> None:
 def _when_it_shows(world: World, start: datetime, *, by_day: bool) -> datetime:
     """The first moment from `start` on at which anybody could see it."""
     at = start
-    while lit(at, world) == by_day:
+    while by_day in (lit(at, world), lit(at + hours(1), world)):
         at += minutes(5)
     return at
 
@@ -125,4 +125,5 @@ def stairs(world: World, random: Random, wrong: dict[str, list[Wrong]]) -> None:
         lamp, end = f"light-{random.randrange(21, 25)}", at + timedelta(days=random.uniform(1, 4))
         if all(end < one.start or one.end < at for one in wrong[lamp]):
             wrong[lamp].append(Wrong(what="stair", start=at, end=end, lamps=random.choice((1, 1, 2))))
-            world.happened("stair light out", at, end, "stair_light_out", devices=(lamp,), within_s=3600)
+            shows = _when_it_shows(world, at, by_day=False)
+            world.happened("stair light out", shows, end, "stair_light_out", devices=(lamp,), within_s=3600)

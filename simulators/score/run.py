@@ -79,9 +79,7 @@ def run(seed: int, days: int, progress: Progress = lambda facts, _total: facts) 
         out.seek(0)
         read = msgspec.json.Decoder(Changed).decode
         changes = [read(line) for line in out]
-    counted = score(
-        world.incidents, changes, device_days=float(len(world.devices) * days), since=world.start
-    )
+    counted = score(world.incidents, changes, device_days=float(len(world.devices) * days), since=world.start)
     return Scored(
         seed=seed,
         days=days,

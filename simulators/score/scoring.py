@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from statistics import median
 
 from msgspec import Struct
@@ -201,7 +202,7 @@ def calibration(candidates: Sequence[Changed], incidents: Sequence[Incident]) ->
     if not pairs:
         return Calibration(bins=(), brier=None, brier_constant=None)
     bins = []
-    for low, high in zip(BINS, BINS[1:], strict=False):
+    for low, high in pairwise(BINS):
         inside = [(p, true) for p, true in pairs if low <= p < high or (high == BINS[-1] and p == high)]
         if inside:
             bins.append(

@@ -1,4 +1,4 @@
-"""From what devices say to what arrives: some of it lost, twice, late, out of order, or with the time of a wrong clock."""
+"""From what devices say to what arrives: some of it lost, twice, late, out of order, or timed by a wrong clock."""
 
 from __future__ import annotations
 

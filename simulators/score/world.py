@@ -25,9 +25,9 @@ LEAD_IN_DAYS = 31
 class Incident(Struct, frozen=True, kw_only=True):
     """Something that truly happened and that somebody should be told of, from `start` to `end`.
 
-    An alert of one of `codes` at one of `devices` (empty: at any), about `subject` ("": about anybody), until `within_s`
-    after the end, tells it. Alerts of the types `explains` at these devices are what follows from it: neither right nor
-    wrong. Without `codes` it is nothing to be told of and only explains.
+    An alert of one of `codes` at one of `devices` (empty: at any), about `subject` ("": about anybody), until
+    `within_s` after the end, tells it. Alerts of the types `explains` at these devices are what follows from it:
+    neither right nor wrong. Without `codes` it is nothing to be told of and only explains.
     """
 
     scenario: str
@@ -91,7 +91,7 @@ class World:
         """The device says so, at the event's own time."""
         self.said.append(Said(at=event.at, device=device, event=event, inside=inside))
 
-    def happened(  # noqa: PLR0913 - one line each
+    def happened(
         self,
         scenario: str,
         start: datetime,
@@ -102,18 +102,19 @@ class World:
         within_s: float = 900,
         explains: tuple[str, ...] = (),
     ) -> None:
-        """Write down the truth."""
+        """Write down the truth. What began before the month was told before it, so it only explains."""
+        told_before = start < self.start
         if start < self.end:
             self.incidents.append(
                 Incident(
                     scenario=scenario,
                     start=start,
                     end=min(end, self.end),
-                    codes=frozenset(codes),
+                    codes=frozenset() if told_before else frozenset(codes),
                     devices=frozenset(devices),
                     subject=subject,
                     within_s=within_s,
-                    explains=frozenset(explains),
+                    explains=frozenset((*explains, *codes) if told_before else explains),
                 )
             )
 

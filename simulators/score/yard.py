@@ -55,7 +55,10 @@ def _stays(world: World, random: Random, camera: str, label: str, at: datetime, 
         if at >= lost_at:
             world.say(camera, ObjectDetected(at=at, label=label, zone=zone, track=track, present=False))
             at += seconds(random.uniform(1, 5))
-            track, lost_at = f"t{random.getrandbits(32):08x}", at + minutes(random.expovariate(1 / TRACK_BREAKS_EVERY_MIN))
+            track, lost_at = (
+                f"t{random.getrandbits(32):08x}",
+                at + minutes(random.expovariate(1 / TRACK_BREAKS_EVERY_MIN)),
+            )
         world.say(camera, ObjectDetected(at=at, label=label, zone=zone, track=track, confidence=confidence))
         at += seconds(60)
     world.say(camera, ObjectDetected(at=end, label=label, zone=zone, track=track, present=False))
@@ -105,7 +108,7 @@ def shed(world: World) -> None:
     an hour by day; what vision makes of it is drawn, not seen.
     """
     random = world.random("shed")
-    built = world.start + timedelta(days=world.days * random.uniform(0.4, 0.7), hours=9)
+    built = world.start + timedelta(days=int(world.days * random.uniform(0.4, 0.7)), hours=9)
     lorries = [(at, at + hours(random.uniform(2, 4))) for at in world.times(random, 2, hours=(9, 14))]
     for day in range(world.days):
         for hour in range(7, 19):
