@@ -19,7 +19,6 @@ from devices.events import (
     AccessDenied,
     AccessGranted,
     AccessTaken,
-    Direction,
     DoorChanged,
     Event,
     Listing,
@@ -121,8 +120,6 @@ def _blocked(state: Visit, event: Event, device: Device | None, limits: settings
 
 
 def _unknown_scope(event: Event, device: Device) -> str:
-    if device.direction == Direction.OUT and isinstance(event, PlateChecked):
-        return ""  # whoever leaves is asked nothing
     match event:
         case PlateChecked(settled=False) | PlateChecked(verdict=PlateVerdict.UNSURE):
             return ""  # a better picture may come; and what may be registered is not unknown

@@ -50,8 +50,7 @@ class Lanes:
         world.say(lane, PlateCaptured(at=at, plate=seen, confidence=confidence, direction=direction))
         self._truth(text, seen, at, lane, known=known)
         if let_in:
-            at_once = known or lane == OUT
-            self._arm(lane, at + seconds(random.uniform(1, 3) if at_once else random.uniform(15, 45)), random)
+            self._arm(lane, at + seconds(random.uniform(1, 3) if known else random.uniform(15, 45)), random)
 
     def _in_force(self, text: str, at: datetime) -> bool:
         car = self.registered.get(text)
@@ -60,12 +59,10 @@ class Lanes:
         return (car.valid_from is None or car.valid_from <= at) and (car.valid_to is None or at < car.valid_to)
 
     def _truth(self, text: str, seen: str, at: datetime, lane: str, *, known: bool) -> None:
-        """Who stands at the barrier and is to be asked; at the exit nobody is."""
+        """Who stands before a closed barrier, so that a person has to decide; at the exit too."""
         doubt = ("plate_unsure", "plate_near_blocklist")
         end = at + minutes(1)
         car, happened = self.registered.get(text), self.world.happened
-        if at < self.world.start or lane != IN:
-            return
         if car is not None and car.listing == "block":
             codes = ("blocklisted_plate", "plate_near_blocklist")
             also = (*doubt, "unknown_vehicle")

@@ -39,7 +39,8 @@ class Changed(Struct, frozen=True, kw_only=True):
 
 class Scenario(Struct, frozen=True, kw_only=True):
     """One scenario's figures. `found` of the `incidents` were told by `right` alerts (several may tell the same one);
-    `false` alerts of its types told none. Delays in seconds, from the incident's start to the first alert.
+    `false` alerts of its types told none. Delays in seconds, from the incident's start to the first alert. `recall`:
+    share of the incidents that were told; `precision`: share of the alerts that were right; None: there were none.
     """
 
     scenario: str
@@ -49,16 +50,8 @@ class Scenario(Struct, frozen=True, kw_only=True):
     false: int
     delay_p50_s: float | None
     delay_max_s: float | None
-
-    @property
-    def recall(self) -> float | None:
-        """Share of the incidents that were told."""
-        return self.found / self.incidents if self.incidents else None
-
-    @property
-    def precision(self) -> float | None:
-        """Share of the alerts that were right."""
-        return self.right / (self.right + self.false) if self.right + self.false else None
+    recall: float | None
+    precision: float | None
 
 
 class Bin(Struct, frozen=True, kw_only=True):
@@ -163,12 +156,16 @@ def _scenarios(
             for n in numbers
             if n in told
         ]
+        right = len({(change.alert, change.at) for n in numbers for change in told.get(n, ())})
+        wrong = sum(false.get(code, 0) for code in main)
         yield Scenario(
             scenario=name,
             incidents=len(numbers),
             found=len(delays),
-            right=len({(change.alert, change.at) for n in numbers for change in told.get(n, ())}),
-            false=sum(false.get(code, 0) for code in main),
+            right=right,
+            false=wrong,
+            recall=round(len(delays) / len(numbers), 4),
+            precision=round(right / (right + wrong), 4) if right + wrong else None,
             delay_p50_s=round(median(delays), 1) if delays else None,
             delay_max_s=round(max(delays), 1) if delays else None,
         )

@@ -252,12 +252,6 @@ def test_a_vehicle_that_left_is_forgotten_when_it_has_not_come_back_for_long() -
     assert run.told == []
 
 
-def test_who_leaves_is_asked_nothing() -> None:
-    run = Run("unknown_vehicle")
-    run.tell(checked(0, "苏A00003", Listing.UNKNOWN), msgspec.structs.replace(BARRIER, direction="out"))
-    assert run.told == []
-
-
 # -- nobody passed --
 
 
