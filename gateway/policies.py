@@ -28,7 +28,7 @@ from devices.events import (
     VehiclePassed,
 )
 from devices.model import Device, Step
-from gateway import doubts, outage, settings, stays
+from gateway import delays, doubts, outage, settings, stays
 from gateway.policy import Policy
 from gateway.scenarios import SCENARIOS
 
@@ -251,5 +251,6 @@ POLICIES: tuple[Policy, ...] = (
         deadline=outage.deadline,
     ),
     *SCENARIOS,
+    delays.DELAY_ON,
 )
 """Every policy, in the order in which they see an event."""

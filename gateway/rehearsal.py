@@ -132,6 +132,7 @@ class Rehearsal:
             ladders=settings.escalation.ladders,
             roster=self.directory.roster,
             budget=settings.budget,
+            delays=settings.delays,
             schedule=schedule,
         )
         self.hub = Hub(

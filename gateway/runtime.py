@@ -386,6 +386,7 @@ def restored_hub(
         ladders=settings.escalation.ladders,
         roster=directory.roster,
         budget=settings.budget,
+        delays=settings.delays,
         schedule=schedule,
     )
     hub = Hub(

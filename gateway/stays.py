@@ -2,7 +2,7 @@
 there.
 
 away --in--> inside --zombie_days, no exit seen--> candidate (alert) --out, or in again--> over
-away for zombie_days --> forgotten
+away for a week --> forgotten
 
 Either it has not moved, or it left and its exit was not seen (no plate, a misread one), and it has not come back since.
 How likely each is follows from how often its exits were missed before, and from how often it used to come back.
@@ -29,6 +29,10 @@ MOST = 1000
 """Further visits teach nothing."""
 
 
+REMEMBERED = timedelta(days=7)
+"""So long a vehicle that left is known by its visits: enough for whoever lives here, and guests fill no memory."""
+
+
 class Stay(Struct, frozen=True, kw_only=True):
     """A vehicle: since when it is on the estate, by which barrier it came; or when it left. `visits` ended with an exit
     that was seen, `missed` with one that was not: it came in again without having left.
@@ -53,8 +57,9 @@ def scope(event: Event, device: Device) -> str:
 
 def deadline(state: Stay, limits: Policies) -> datetime | None:
     """When it becomes a candidate, or is forgotten."""
-    since = state.left_at if state.entered_at is None else state.entered_at
-    return None if since is None or state.raised else since + timedelta(days=limits.zombie_days)
+    if state.entered_at is None:
+        return state.left_at + REMEMBERED if state.left_at else None
+    return None if state.raised else state.entered_at + timedelta(days=limits.zombie_days)
 
 
 def decide(state: Stay, event: Event, device: Device | None, limits: Policies) -> Step[Stay]:

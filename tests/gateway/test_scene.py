@@ -49,6 +49,7 @@ def test_a_covered_camera_is_told_and_a_restart_raises_nothing_of_itself(tmp_pat
     assert shell.alerts() == []
     for number in range(13, 24):
         watched(shell, number, covered=True)
+    shell.pass_time(120)
     assert [alert[0] for alert in shell.alerts()] == ["camera_occluded"]
     (stored,) = shell.rows("SELECT memory FROM scenes")
     assert shell.journal.scene("cam-1") not in stored
