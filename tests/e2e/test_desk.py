@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from api.app import create_app
 from api.auth import ROLES, create_token
+from devices.alert_types import ALERT_TYPES
 from devices.events import CommandResult, DoorAlarm, DoorAlarmed, DoorChanged, Event
 from gateway.broker import DEVICE_USER
 from gateway.runtime import Gateway
@@ -208,6 +209,7 @@ def test_an_alert_appears_by_itself_and_is_acknowledged_with_the_keyboard(site: 
         expect(row).to_have_class("row s1 alarming")
         expect(page.locator("#say-now")).to_contain_text("门被强行打开")
         row.get_by_role("button").click()
+        expect(page.locator(".advice ol li")).to_have_text(list(ALERT_TYPES["door_forced"].steps_zh))
         page.keyboard.press("a")
         page.get_by_role("button", name="已派人到现场").click()
         page.keyboard.press("Enter")
