@@ -12,6 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from gateway.actions import RefusedError
 from gateway.discovery import Discovery
 from gateway.mqtt import Where
+from gateway.network_thread import NetworkThread
 
 CONNECT_WITHIN_S = 5.0
 
@@ -41,6 +42,10 @@ def listen(
         refused.extend(str(code) for code in codes if code.is_failure)
         listening.set()
 
+    def unreachable(trouble: str) -> None:
+        refused.append(trouble)
+        listening.set()
+
     def heard(_client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         topic = message.topic
         if not message.retain and not any(paho.topic_matches_sub(known, topic) for known in ours):
@@ -52,15 +57,14 @@ def listen(
     if broker.tls:
         client.tls_set()
     client.on_connect, client.on_subscribe, client.on_message = connected, subscribed, heard
-    try:
-        client.connect(broker.host, broker.port)
-    except OSError as error:
-        raise RefusedError("the broker cannot be reached just now; see /health") from error
-    client.loop_start()
+    network = NetworkThread(client, broker.host, broker.port, trouble=unreachable)
+    network.start()
     try:
         if not listening.wait(CONNECT_WITHIN_S) or refused:
-            raise RefusedError("the broker does not let the gateway listen to every topic; allow its user to read #")
+            why = ", ".join(refused) or "no answer"
+            raise RefusedError(
+                f"cannot listen to every topic ({why}): see /health; the gateway's user needs the right to read #"
+            )
         stop.wait(seconds)
     finally:
-        client.disconnect()
-        client.loop_stop()
+        network.stop()

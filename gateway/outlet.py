@@ -1,7 +1,7 @@
 """A second connection to a broker, for what we tell others: publishes and waits for the PUBACK.
 
-Not the devices' connection (`gateway.mqtt`): a server that stalls must not hold up a door. paho runs it in a thread of
-its own; `heard` is called there.
+Not the devices' connection (`gateway.mqtt`): a server that stalls must not hold up a door. It has a thread of its own;
+`heard` is called there.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway.mqtt import Where
+from gateway.network_thread import NetworkThread
 
 PUBACK_WITHIN_S = 10.0
-RETRY_MOST_S = 60
 _log = structlog.get_logger(__name__)
 
 
 class Outlet:
     """`sessions` counts connections: after each what is to be known there has to be said anew. `changed` is called when
-    it is connected, from paho's thread. `trouble`: why it is not, in words.
+    it is connected, from that thread. `trouble`: why it is not, in words.
     """
 
     def __init__(
@@ -48,21 +48,19 @@ class Outlet:
             client.tls_set()
         if will is not None:
             client.will_set(will[0], will[1], qos=1, retain=True)
-        client.reconnect_delay_set(1, RETRY_MOST_S)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         self._client = client
+        self._network = NetworkThread(client, where.host, where.port, trouble=self._cannot)
 
     def start(self) -> None:
         """Begin to connect, and go on trying."""
-        self._client.connect_async(self._where.host, self._where.port, keepalive=30)
-        self._client.loop_start()
+        self._network.start()
 
     def stop(self) -> None:
         """Leave in good order."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._network.stop()
         self.connected = False
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
@@ -78,8 +76,11 @@ class Outlet:
         return bool(sent.is_published()) and self.connected
 
     def tell(self, topic: str, payload: bytes) -> None:
-        """Publish without waiting: for answers given in paho's own thread."""
+        """Publish without waiting: for answers given where `heard` is called."""
         self._client.publish(topic, payload, qos=1)
+
+    def _cannot(self, trouble: str) -> None:
+        self.trouble = trouble
 
     def _on_connect(self, client: paho.Client, _user: Any, _flags: Any, reason: ReasonCode, _props: Any) -> None:
         if reason.is_failure:

@@ -219,6 +219,10 @@ class Estate:
 
         self.change(work)
 
+    def close(self) -> None:
+        self.journal.close()
+        self.store.close()
+
     def token(self, *scopes: str, role: str = "", days: float | None = None) -> dict[str, str]:
         wanted = scopes or ROLES[role or "admin"]
         _, text = create_token(self.store, name="desk 1", scopes=wanted, now=datetime.now(UTC), days=days)
@@ -233,7 +237,7 @@ def estate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Estate]:
     estate = Estate(tmp_path)
     estate.directory.put_device(GATE)
     yield estate
-    estate.store.close()
+    estate.close()
     directory_module._known_names.cache_clear()
     device_routes._protocols.cache_clear()
 
