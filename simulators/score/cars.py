@@ -124,11 +124,13 @@ def guests(lanes: Lanes, every: list[Car]) -> None:
 def strangers(lanes: Lanes) -> None:
     """In no register: they deliver something, or look for somebody; few stay on."""
     world, random = lanes.world, lanes.world.random("strangers")
+    staying = ("unknown vehicle stays", "unknown_stays")
     for day in _days(world):
         for _ in range(20):
             comes = world.start + hours(24 * day + random.uniform(7, 22))
-            stays = random.uniform(28, 80) if random.random() < 0.008 else random.uniform(0.15, 3)
-            _visit(lanes, random, plate(random), comes, stays, "unknown vehicle stays", "unknown_stays")
+            _visit(lanes, random, plate(random), comes, random.uniform(0.15, 3), *staying)
+    for comes in world.times(random, 6, hours=(7, 22)):
+        _visit(lanes, random, plate(random), comes, random.uniform(28, 80), *staying)
 
 
 def _visit(lanes: Lanes, random: Random, text: str, comes: datetime, stays_h: float, scenario: str, code: str) -> None:

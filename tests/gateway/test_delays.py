@@ -1,5 +1,6 @@
 """Delay-on and delay-off, for every type of alert alike: who is told of what lasts, and of nothing else."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,8 +16,10 @@ COVERED = ("camera_occluded", "active", 1)
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return started(tmp_path)
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    made = started(tmp_path)
+    yield made
+    made.close()
 
 
 def started(folder: Path, after_s: float = 0) -> Shell:

@@ -1,5 +1,6 @@
 """The score: its world is seeded and reaches every scenario, and the scorer tells a missing and a false alert."""
 
+from collections import Counter
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -106,6 +107,13 @@ def test_the_same_seed_gives_the_same_month_and_another_seed_another() -> None:
     assert arriving(one[0])[-500:] == arriving(again[0])[-500:]
     assert one[0].incidents == again[0].incidents
     assert one[0].incidents != other[0].incidents
+
+
+def test_a_month_has_every_scenario_more_than_once() -> None:
+    world, _ = world_of(1, 30)
+    told = Counter(incident.scenario for incident in world.incidents if incident.codes)
+    assert len(told) == 31
+    assert [name for name, count in told.items() if count < 2] == ["shed grows"]
 
 
 def test_what_arrives_is_partly_lost_doubled_and_late() -> None:
