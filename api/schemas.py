@@ -177,6 +177,17 @@ class DeviceNew(DeviceBody):
     id: Annotated[str, Field(min_length=1, max_length=64)] = Field(examples=["gate-3"])
 
 
+class StreamView(Shape):
+    """How the event stream of a device stands that the gateway attaches to."""
+
+    attached_since: Utc | None = Field(description="null: it is not attached to just now.")
+    last_part: Utc | None = Field(description="When it last said something, a heartbeat for instance.")
+    parts: int = Field(description="What it said since the gateway attaches to it.")
+    trouble: str = Field(description="What is wrong and what to do; empty: nothing.")
+    retry_at: Utc | None = Field(description="When it is attached to again.")
+    history: str = Field(description="What could not be fetched of what it saw while nobody listened.")
+
+
 class DeviceView(DeviceNew):
     online: bool | None = Field(description="null: not heard of since the gateway knows it.")
     last_seen: Utc | None
@@ -184,6 +195,7 @@ class DeviceView(DeviceNew):
     state: dict[str, Any] = Field(description="What its kind remembers, nothing personal.")
     commands: list[str] = Field(description="What it can be told.", examples=[["open_passage", "reboot"]])
     warnings: list[str] = Field(description="What will not work as it is registered, and what to do about it.")
+    stream: StreamView | None = Field(description="null: its event stream is not to be attached to.")
 
 
 class DeviceList(Shape):
@@ -201,6 +213,9 @@ class AccessBody(Shape):
     fingerprint: Annotated[str, Field(max_length=100)] = Field(
         default="", description="SHA-256 of the device's own certificate; empty: a public authority has signed it."
     )
+    attach: bool = Field(
+        default=False, description="Fetch its events: attach to the event stream of its own server, at `url`."
+    )
     new_push_token: bool = Field(default=False, description="Replace the token it posts with; the old one ends.")
 
 
@@ -212,6 +227,7 @@ class AccessView(Shape):
     password_set: bool
     fingerprint: str
     push_token_set: bool
+    attach: bool
     push_path: str | None = Field(
         description="Where it posts; null: its protocol does not.", examples=["/ingest/hik_access/GATE-0003"]
     )

@@ -20,6 +20,7 @@ from devices.escalation import LEVELS
 from devices.kinds.link import PARAMS as LINK_PARAMS
 from devices.model import Device, DeviceKind, Protocol
 from gateway.actions import NotFoundError
+from gateway.attached import StreamState
 from gateway.listplan import HOLDS, list_of
 from gateway.lists import ListView
 from gateway.residents import Resident
@@ -162,6 +163,8 @@ def device_view(
     body = msgspec.json.decode(state) if state else {}
     link, kind = (body.get("link"), body.get("kind", body)) if isinstance(body, dict) else (None, {})
     shown = impersonal(kind)
+    stream = gateway.stream(device.id)
+    troubles = [stream.trouble] if stream and stream.mend else []
     return schemas.DeviceView(
         **msgspec.to_builtins(device),
         online=gateway.online(device.id),
@@ -169,8 +172,14 @@ def device_view(
         clock_offset_s=link.get("clock_offset_s") if isinstance(link, dict) else None,
         state=shown if isinstance(shown, dict) else {},
         commands=commands_of(device, protocols),
-        warnings=warnings_of(device, protocols, kinds),
+        warnings=warnings_of(device, protocols, kinds) + troubles,
+        stream=stream_view(stream) if stream else None,
     )
+
+
+def stream_view(stream: StreamState) -> schemas.StreamView:
+    """How a device's event stream stands."""
+    return schemas.StreamView(**{name: getattr(stream, name) for name in schemas.StreamView.model_fields})
 
 
 def impersonal(value: Any) -> Any:

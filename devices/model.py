@@ -102,6 +102,31 @@ class HttpCall(Struct, frozen=True, kw_only=True):
     media: str = ""
 
 
+class History(Struct, frozen=True, kw_only=True):
+    """How a device is asked for what it saw while nobody listened, page by page. A page is received like a post.
+
+    `call(device, since, until, position)`: the page that begins with record `position` of that time, by the device's
+    own clock. `following(body, position)`: where the next page begins, None after the last; it raises only
+    `DecodeError`.
+    """
+
+    call: Callable[[Device, datetime, datetime, int], HttpCall]
+    following: Callable[[bytes, int], int | None]
+
+
+class Attachment(Struct, frozen=True, kw_only=True):
+    """The event stream of a device's own HTTP server: `GET path` is answered with a multipart body without end, each
+    part of it (and the pictures behind it) what a post would hold.
+
+    `silent_s`: without a whole part for so long the stream is dead, s; three times the device's `heartbeat_s` where
+    that is set. `history`: where it can be asked for what was missed.
+    """
+
+    path: str
+    silent_s: float
+    history: History | None = None
+
+
 class HttpPart(Struct, frozen=True, kw_only=True):
     """One part of what a device posted: the whole body (`name` ""), or a part of a multipart body."""
 
@@ -170,7 +195,8 @@ class Protocol(Struct, frozen=True, kw_only=True):
     filters whose retained messages are taken, because they say how things stand (`#`: all of this protocol).
     `lists`: what a `SyncPersons` or `SyncPlates` may hold.
     `receive(push, received_at, zone)`: for what comes over HTTP, as `decode`. `answered(command_id, status, body,
-    now)`: what the reply to an `HttpCall` says of the command, as a message of the device called.
+    now)`: what the reply to an `HttpCall` says of the command, as a message of the device called. `attachment`: the
+    event stream its devices can be attached to, for `receive`.
 
     `follow(memory, decoded, received_at)` says what a message means after those before it (aliases, sequence numbers):
     the new memory of `decoded.session`, and the message understood. Memory is None at first and lost on a restart, so
@@ -191,6 +217,7 @@ class Protocol(Struct, frozen=True, kw_only=True):
     retained: tuple[str, ...] = ()
     receive: Callable[[HttpPush, datetime, tzinfo], Decoded] | None = None
     answered: Callable[[str, int, bytes, datetime], Decoded] | None = None
+    attachment: Attachment | None = None
     follow: Callable[[Any, Decoded, datetime], tuple[Any, Decoded]] | None = None
     offers: Callable[[str, bytes], tuple[Offer, ...]] | None = None
     lists: ListLimits = ListLimits()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import secrets
 import string
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import msgspec
@@ -27,7 +28,7 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 class Access(Struct, frozen=True, kw_only=True):
     """One device's. `url`: scheme, host and port of its server, "" where it is never called. `fingerprint`: SHA-256
     of the certificate it must show, hex; "" for one a public authority has signed. `push_token`: what it shows when
-    it posts, "" where it may not.
+    it posts, "" where it may not. `attach`: its event stream is attached to, at `url`.
     """
 
     url: str = ""
@@ -35,6 +36,7 @@ class Access(Struct, frozen=True, kw_only=True):
     password: str = ""
     fingerprint: str = ""
     push_token: str = ""
+    attach: bool = False
 
 
 _ACCESS = msgspec.json.Decoder(Access)
@@ -49,10 +51,13 @@ def new_token() -> str:
 
 
 class AccessBook:
-    """Every device's access. Rows go with their device (`Directory.remove_device`)."""
+    """Every device's access. Rows go with their device (`Directory.remove_device`). `listeners` are called after one
+    was set, in the thread that set it; they never block.
+    """
 
     def __init__(self, store: Store, vault: Vault) -> None:
         self._store, self._vault = store, vault
+        self.listeners: list[Callable[[], None]] = []
 
     def of(self, device: str) -> Access:
         """A device's access; an empty one where none is set.
@@ -71,6 +76,21 @@ class AccessBook:
         sealed = self._vault.seal(msgspec.json.encode(access), _about(device))
         with self._store.write() as db:
             db.execute("INSERT OR REPLACE INTO device_access VALUES(?, ?)", (device, sealed))
+        for listener in self.listeners:
+            listener()
+
+
+def refusal(status: int, challenges: list[str], access: Access) -> str:
+    """What a device's answer says of its access; "" where it says nothing of it. `challenges`: its WWW-Authenticate."""
+    if status == 401 and not access.username:
+        return "it asks for a username and a password, which its access does not have"
+    if status == 401 and not any("digest" in challenge.lower() for challenge in challenges):
+        return "it offers no digest authentication; switch it on in the device"
+    if status == 401:
+        return "it refused the username or the password of its access"
+    if 300 <= status < 400:
+        return "it answered with a redirect, which is never followed; check the url of its access"
+    return ""
 
 
 def _about(device: str) -> str:
@@ -82,6 +102,8 @@ def _check(device: str, access: Access) -> None:
         _check_url(device, access.url)
     if access.fingerprint and not _FINGERPRINT.fullmatch(access.fingerprint):
         raise InvalidError(f"{device}: fingerprint is the certificate's SHA-256, 64 digits 0-9 a-f, without colons")
+    if access.attach and not access.url:
+        raise InvalidError(f"{device}: attach needs the url of the device, whose event stream is attached to")
     if access.fingerprint and not access.url.startswith("https:"):
         raise InvalidError(f"{device}: fingerprint belongs to a url that begins with https:")
     if any(c in access.username + access.password for c in "\r\n\x00"):

@@ -23,7 +23,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import HTTPDigestAuth
 
 from devices.model import HttpCall
-from gateway.access import Access, AccessBook
+from gateway.access import Access, AccessBook, refusal
 from gateway.inbox import Called, CommandUnsent, Inbox
 from gateway.vault import VaultError
 
@@ -209,11 +209,5 @@ def _check_taken(reply: requests.Response, access: Access) -> None:
 
     :raises _UnsentError: it was one.
     """
-    if reply.status_code == 401 and not access.username:
-        raise _UnsentError("it asks for a username and a password, which its access does not have")
-    if reply.status_code == 401 and "digest" not in reply.headers.get("www-authenticate", "").lower():
-        raise _UnsentError("it offers no digest authentication; switch it on in the device")
-    if reply.status_code == 401:
-        raise _UnsentError("it refused the username or the password of its access")
-    if 300 <= reply.status_code < 400:
-        raise _UnsentError("it answered with a redirect, which is never followed; check the url of its access")
+    if why := refusal(reply.status_code, [reply.headers.get("www-authenticate", "")], access):
+        raise _UnsentError(why)

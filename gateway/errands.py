@@ -11,7 +11,8 @@ import structlog
 
 from devices.effects import IdentifyFace, ReadPlate, WatchScene
 from devices.errors import DecodeError
-from devices.events import evidence_key
+from devices.events import DeviceStatusChanged, OfflineReason, evidence_key
+from devices.model import Decoded, Reading
 from gateway.actions import (
     AcknowledgeAlert,
     Action,
@@ -25,9 +26,10 @@ from gateway.changes import Changes, Job
 from gateway.directory import Directory
 from gateway.face_sight import FaceSight
 from gateway.hub import Hub
-from gateway.inbox import Called, CommandUnsent, VisionAnswer
+from gateway.inbox import Called, CommandUnsent, StreamLost, VisionAnswer
 from gateway.journal import Journal
-from gateway.reader import event_id
+from gateway.mqtt import Message
+from gateway.reader import Read, event_id
 from gateway.sight import plate_seen, scene_seen
 from vision.types import SceneSeen
 
@@ -47,8 +49,12 @@ class Errands:
         self.jobs: dict[str, Job] = {}
         self.reloaded: list[Callable[[], None]] = []
 
-    def carry_out(
-        self, what: Action | VisionAnswer | CommandUnsent | Called, now: datetime, batch: Changes, turn: Changes
+    def carry_out(  # noqa: PLR0911 - a table
+        self,
+        what: Action | VisionAnswer | CommandUnsent | Called | StreamLost,
+        now: datetime,
+        batch: Changes,
+        turn: Changes,
     ) -> Any:
         """Do it, and give what its asker was promised. The error of one that cannot be done says why."""
         match what:
@@ -58,6 +64,8 @@ class Errands:
                 return self._hub.commands.unsent(command, reason, now, batch=batch, turn=turn)
             case Called():
                 return self._called(what, now, batch, turn)
+            case StreamLost():
+                return self._lost(what, now, batch, turn)
             case SendCommand(idempotency_key=key):
                 known = self._command_of_key(key, batch) if key else None
                 return known or self._hub.request(what, uuid.uuid4().hex, now, batch, turn)
@@ -105,6 +113,21 @@ class Errands:
         self._hub.fact(
             event, device, bytes.fromhex(job.id)[:6] + b"look" + bytes.fromhex(job.id)[6:12], now, batch, turn
         )
+
+    def _lost(self, lost: StreamLost, now: datetime, batch: Changes, turn: Changes) -> None:
+        """A device whose stream is gone is offline, unless it was heard since by another way."""
+        device = self._directory.device(lost.device)
+        if device is None or not self._hub.states.knows(device):
+            return
+        link = self._hub.states.device(device, batch, turn).link
+        if not link.online or (link.last_seen is not None and link.last_seen > lost.since):
+            return
+        gone = DeviceStatusChanged(at=now, online=False, reason=OfflineReason.SILENT)
+        message = Message(f"/streams/{device.id}", b"", 0, 0, retained=False, epoch=0, received_at=now)
+        decoded = Decoded(address=device.address, readings=(Reading(event=gone, timed=False),))
+        key = event_id(now, b"stream lost", device.id.encode())
+        read = Read(message, device, self._hub.states.protocols[device.protocol], decoded, (key,))
+        self._hub.message(read, set(), batch, turn)
 
     def _called(self, called: Called, now: datetime, batch: Changes, turn: Changes) -> None:
         """What a device replied to a call. A reply nobody understands proves nothing: then the command expires, unless

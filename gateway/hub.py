@@ -192,7 +192,8 @@ class Hub:
             if reading.timed:
                 offset_s = (reading.event.at - now).total_seconds()
                 self.commands.clocked(offset_s, device, now, batch=batch, turn=turn)
-        return self._perform(effects, cause._replace(late=False), batch, turn, salt=b"link")
+        live = cause._replace(late=False) if cause.late else cause
+        return self._perform(effects, live, batch, turn, salt=b"link")
 
     def fact(self, event: Event, device: Device, key: bytes, now: datetime, batch: Changes, turn: Changes) -> None:
         """A fact we found out ourselves (an answer of vision, a failed publish)."""

@@ -43,6 +43,13 @@ class Called(Struct, frozen=True, kw_only=True):
     body: bytes
 
 
+class StreamLost(Struct, frozen=True, kw_only=True):
+    """Nothing came over the event stream of a device since then."""
+
+    device: str
+    since: datetime
+
+
 class Posted(Struct, frozen=True, kw_only=True):
     """What a device posted over HTTP, its sender known for certain. Answered with a `PostAnswer` once it is safe, with
     `gateway.journal.CommitError` where it cannot be made safe: then nothing has happened.
@@ -68,7 +75,7 @@ class PostAnswer(Struct, frozen=True, kw_only=True):
 class Item(Struct, frozen=True):
     """One entry: a request and where its answer goes, or an answer nobody waits for."""
 
-    what: Action | VisionAnswer | CommandUnsent | Called | Posted
+    what: Action | VisionAnswer | CommandUnsent | Called | StreamLost | Posted
     answer: Future[Any] | None = None
 
 

@@ -13,6 +13,10 @@ IGNORED = Counter("linli_ignored", "Messages that say nothing we act on.", ["rea
 COMMANDS = Counter("linli_commands", "Commands by where they ended.", ["type", "status"], registry=REGISTRY)
 ALERTS = Counter("linli_alerts", "Alerts raised.", ["type"], registry=REGISTRY)
 POSTS = Counter("linli_posts", "What devices posted over HTTP, by how it was answered.", ["status"], registry=REGISTRY)
+STREAM_EVENTS = Counter(
+    "linli_stream_events", "Events of attached streams, by how a post would be answered.", ["status"], registry=REGISTRY
+)
+STREAMS = Gauge("linli_streams_attached", "Devices whose event stream is attached to.", registry=REGISTRY)
 DELIVERIES = Counter("linli_deliveries", "Webhook deliveries.", ["outcome"], registry=REGISTRY)
 VISION_JOBS = Counter("linli_vision_jobs", "Looks at pictures.", ["kind", "outcome"], registry=REGISTRY)
 COMMIT_SECONDS = Histogram(

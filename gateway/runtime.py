@@ -30,6 +30,8 @@ from gateway.access import AccessBook
 from gateway.actions import Action
 from gateway.alertbook import AlertBook
 from gateway.announce import Announcer
+from gateway.attached import StreamState
+from gateway.attacher import Attacher
 from gateway.broker import GATEWAY_USER, Broker
 from gateway.caller import Caller
 from gateway.courier import Courier
@@ -42,7 +44,7 @@ from gateway.face_report import FaceReport, report
 from gateway.face_sight import FaceSight
 from gateway.health import Health, disk_problems
 from gateway.hub import Hub
-from gateway.inbox import Inbox, Item, PostAnswer, Posted
+from gateway.inbox import Inbox, Item, PostAnswer, Posted, StreamLost
 from gateway.journal import Journal
 from gateway.lists import Lists
 from gateway.mqtt import FILTERS_AT_MOST, Mqtt, Where, where
@@ -125,11 +127,20 @@ class Gateway:
             submit=self.submit,
         )
         self.directory.listeners.append(self.lists.wake)
+        self._attacher = Attacher(
+            directory=self.directory,
+            book=self.access,
+            protocols=self._protocols,
+            post=self.post,
+            lost=self._stream_lost,
+            link=self._link,
+        )
+        self.access.listeners.append(self._attacher.wake)
         wakes = [outlet.wake for outlet in self._outlets if isinstance(outlet, Announcer)]
         self.listeners += [self.courier.tell, self.lists.heard, *wakes]
         self.engine.reloaded += wakes
         self._here: set[str] = set()
-        self.engine.reloaded.append(self._listen)
+        self.engine.reloaded += [self._listen, self._attacher.wake]
         self._listen()
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep_evidence, name="evidence-keeper", daemon=True)
@@ -228,6 +239,7 @@ class Gateway:
         self.courier.start()
         self.telemetry.start()
         self.lists.start()
+        self._attacher.start()
         for outlet in self._outlets:
             outlet.start()
         self._keeper.start()
@@ -243,6 +255,7 @@ class Gateway:
         """Stop in the order of the way of a message."""
         self._stopping.set()
         self._caller.stop()
+        self._attacher.stop()
         self.lists.stop()
         self.engine.stop()
         self.courier.stop()
@@ -287,6 +300,13 @@ class Gateway:
         future.set_running_or_notify_cancel()
         self.inbox.put(Item(post, future), timeout=0)
         return future
+
+    def stream(self, device: str) -> StreamState | None:
+        """How a device's event stream stands; None: it is not attached to."""
+        return self._attacher.state(device)
+
+    def _stream_lost(self, device: str, since: datetime) -> None:
+        self.inbox.put(Item(StreamLost(device=device, since=since)), timeout=0)
 
     def _link(self, device: str) -> Link | None:
         state = self._hub.states.devices.get(device)
@@ -352,7 +372,7 @@ class Gateway:
             problems.append(f"{self.engine.bugs} messages met an error of our own; they are in quarantine, see the log")
         if self.thresholds.trouble:
             problems.append(f"faces.threshold is used: {self.thresholds.trouble}")
-        problems += self.courier.problems() + self.telemetry.problems()
+        problems += self._attacher.problems() + self.courier.problems() + self.telemetry.problems()
         problems += [problem for outlet in self._outlets for problem in outlet.problems()]
         alerts_open = -1
         try:

@@ -5,19 +5,16 @@ It can also misbehave as real ones do: move and lose the reply, answer late, sen
 
 from __future__ import annotations
 
-import hashlib
-import re
-import secrets
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
+from simulators.http_asking import REALM, Asking
+
 OK = b"<ResponseStatus><statusCode>1</statusCode><statusString>OK</statusString></ResponseStatus>"
 INVALID = b"<ResponseStatus><statusCode>4</statusCode><subStatusCode>notSupport</subStatusCode></ResponseStatus>"
 JPEG = b"\xff\xd8\xff\xe0a drawn picture\xff\xd9"
-REALM = "IP Camera"
-_PAIR = re.compile(r'(\w+)="?([^",]*)"?')
 
 
 class Told(NamedTuple):
@@ -44,12 +41,12 @@ class HttpDoor:
         tls: Any = None,
     ) -> None:
         self.username, self.password, self.reply = username, password, reply
+        self._asking = Asking(username, password)
         self.told: list[Told] = []
         self.asked = 0
         self.together = 0
         self.release = threading.Event()
         self.arrived = threading.Event()
-        self.nonce = secrets.token_hex(8)
         self._inside = 0
         self._lock = threading.Lock()
         door = self
@@ -88,11 +85,9 @@ class HttpDoor:
         body = request.rfile.read(int(request.headers.get("Content-Length", "0")))
         with self._lock:
             self.asked += 1
-        if self.username and not self._knows(request):
-            offer = "Basic" if self.reply == "basic" else f'Digest qop="auth", nonce="{self.nonce}", algorithm=MD5'
-            self._answer(
-                request, 401, b"", {"WWW-Authenticate": f'{offer}{"," if offer != "Basic" else ""} realm="{REALM}"'}
-            )
+        if not self._asking.knows(request):
+            offer = f'Basic realm="{REALM}"' if self.reply == "basic" else self._asking.challenge
+            self._answer(request, 401, b"", {"WWW-Authenticate": offer})
             return
         if self.reply == "redirect":
             self._answer(request, 302, b"", {"Location": f"{self.url}/ISAPI/elsewhere"})
@@ -120,13 +115,6 @@ class HttpDoor:
         else:
             self._answer(request, 200, OK, {"Content-Type": "application/xml"})
 
-    def _knows(self, request: BaseHTTPRequestHandler) -> bool:
-        said = dict(_PAIR.findall(request.headers.get("Authorization", "")))
-        who = _md5(f"{self.username}:{REALM}:{self.password}")
-        what = _md5(f"{request.command}:{request.path}")
-        middle = f"{said.get('nc')}:{said.get('cnonce')}:auth"
-        return said.get("response") == _md5(f"{who}:{self.nonce}:{middle}:{what}")
-
     def _answer(
         self, request: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str] | None = None
     ) -> None:
@@ -135,7 +123,3 @@ class HttpDoor:
             request.send_header(key, value)
         request.end_headers()
         request.wfile.write(body)
-
-
-def _md5(text: str) -> str:
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

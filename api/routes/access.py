@@ -12,6 +12,7 @@ from devices import registry
 from devices.model import Device
 from gateway.access import Access, new_token
 from gateway.actions import NotFoundError
+from gateway.refusals import InvalidError
 
 router = APIRouter(prefix="/v1", tags=["devices"])
 
@@ -43,7 +44,12 @@ def _put(device_id: str, body: schemas.AccessBody, gateway: Gateway) -> schemas.
         password=body.password.get_secret_value(),
         fingerprint=body.fingerprint.replace(":", "").lower(),
         push_token=new_token() if new else token,
+        attach=body.attach,
     )
+    protocol = registry.protocols().get(device.protocol)
+    if access.attach and (protocol is None or protocol.attachment is None):
+        able = ", ".join(sorted(name for name, one in registry.protocols().items() if one.attachment is not None))
+        raise InvalidError(f"attach: {device.protocol} has no event stream to attach to; these have: {able}")
     gateway.access.put(device_id, access)
     return schemas.AccessSet(**_view(device, access).model_dump(), push_token=access.push_token if new else None)
 
@@ -64,5 +70,6 @@ def _view(device: Device, access: Access) -> schemas.AccessView:
         password_set=bool(access.password),
         fingerprint=access.fingerprint,
         push_token_set=bool(access.push_token),
+        attach=access.attach,
         push_path=f"/ingest/{device.protocol}/{device.address}" if posts else None,
     )

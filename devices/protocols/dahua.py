@@ -30,9 +30,9 @@ from devices.events import (
     VendorNotice,
     evidence_key,
 )
-from devices.model import Decoded, Device, HttpCall, HttpPart, HttpPush, Protocol, Reading
+from devices.model import Attachment, Decoded, Device, HttpCall, HttpPart, HttpPush, Protocol, Reading
 from devices.protocols.hik_camera import with_picture
-from devices.protocols.pieces import parts_of
+from devices.protocols.pieces import is_picture, parts_of
 from devices.protocols.wire import (
     MAX_IMAGE,
     MAX_NAME,
@@ -96,14 +96,11 @@ def receive(push: HttpPush, received_at: datetime, zone: tzinfo) -> Decoded:
     :raises DecodeError: it is not one of this protocol.
     """
     parts = parts_of(push)
-    images = tuple(part.body for part in parts if part.media.lower().startswith("image/") and part.body)
+    images = tuple(part.body for part in parts if is_picture(part) and part.body)
     if any(len(image) > MAX_IMAGE for image in images):
         raise DecodeError("image too large")
     readings = tuple(
-        reading
-        for part in parts
-        if not part.media.lower().startswith("image/")
-        for reading in _line(part, received_at, zone, images)
+        reading for part in parts if not is_picture(part) for reading in _line(part, received_at, zone, images)
     )
     if not readings:
         raise DecodeError("a post without an event")
@@ -230,5 +227,7 @@ PROTOCOL = Protocol(
     heartbeat_s=60.0,
     receive=receive,
     answered=answered,
+    attachment=Attachment(path="/cgi-bin/eventManager.cgi?action=attach&codes=[All]&heartbeat=5", silent_s=20.0),
 )
-"""Cameras whose event manager is attached with heartbeat=30."""
+"""Cameras whose event manager is attached to: by us, asking for a heartbeat every 5 s, or by what posts it here, with
+heartbeat=30."""

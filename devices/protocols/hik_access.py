@@ -30,7 +30,8 @@ from devices.events import (
 )
 from devices.model import Decoded, Device, HttpCall, HttpPush, Protocol, Reading
 from devices.protocols import hik_access_codes as codes
-from devices.protocols.hik_wire import XML, Alert, answered, document, moment, system_call
+from devices.protocols import hik_access_history
+from devices.protocols.hik_wire import ALERT_STREAM, XML, Alert, answered, document, moment, system_call
 from devices.protocols.wire import Scalar, integer, label, name, no_topic, only, text
 
 _MAX_RECORDS = 200
@@ -178,5 +179,6 @@ PROTOCOL = Protocol(
     heartbeat_s=60.0,
     receive=receive,
     answered=answered,
+    attachment=replace(ALERT_STREAM, history=hik_access_history.HISTORY),
 )
 """Terminals with an HTTP listening host, told to send a heartbeat every 30 s (`docs/http-devices.md`)."""

@@ -17,7 +17,7 @@ from devices.errors import DecodeError
 from devices.events import Heartbeat, PlateCaptured, Vendor, VendorNotice, evidence_key
 from devices.model import Decoded, Device, HttpCall, HttpPush, Protocol
 from devices.protocols.hik_camera import answered, snapshot_call
-from devices.protocols.hik_wire import XML, Alert, document, moment, system_call
+from devices.protocols.hik_wire import ALERT_STREAM, XML, Alert, document, moment, system_call
 from devices.protocols.wire import Scalar, integer, label, name, no_topic, number, only, text
 
 _UNREAD = frozenset({"", "unknown", "noplate", "无车牌"})
@@ -160,5 +160,6 @@ PROTOCOL = Protocol(
     heartbeat_s=60.0,
     receive=receive,
     answered=answered,
+    attachment=ALERT_STREAM,
 )
 """Cameras with an HTTP listening host, told to send a heartbeat every 30 s (`docs/http-devices.md`)."""

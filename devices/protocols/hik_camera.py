@@ -28,7 +28,7 @@ from devices.events import (
 )
 from devices.model import Decoded, Device, HttpCall, HttpPush, Protocol, Reading
 from devices.protocols import hik_wire
-from devices.protocols.hik_wire import Alert, document, moment, system_call
+from devices.protocols.hik_wire import ALERT_STREAM, Alert, document, moment, system_call
 from devices.protocols.wire import MAX_IMAGE, Scalar, label, no_topic, only
 
 _SAID_ONCE_IN_S = 300
@@ -175,5 +175,6 @@ PROTOCOL = Protocol(
     heartbeat_s=60.0,
     receive=receive,
     answered=answered,
+    attachment=ALERT_STREAM,
 )
 """Cameras with an HTTP listening host, told to send a heartbeat every 30 s (`docs/http-devices.md`)."""

@@ -15,15 +15,18 @@ from msgspec import Raw, Struct, field
 from devices.effects import Command, Reboot, SyncTime
 from devices.errors import DecodeError, UnsupportedCommandError
 from devices.events import CommandAnswered, CommandResult
-from devices.model import Decoded, Device, HttpCall, HttpPart, HttpPush
+from devices.model import Attachment, Decoded, Device, HttpCall, HttpPart, HttpPush
 from devices.protocols.markup import fit, parse_xml
-from devices.protocols.pieces import parts_of
+from devices.protocols.pieces import is_picture, parts_of
 from devices.protocols.wire import MAX_IMAGE, Scalar, integer, label, local_time, only, parse, text
 
 XML = "application/xml"
 _CLOCK_SET = datetime(2020, 1, 1, tzinfo=UTC)
 """Before this a device has not been told the time: it says 1970, and an old record says what it likes."""
 _OK, _OK_AFTER_REBOOT = 1, 7
+ALERT_STREAM = Attachment(path="/ISAPI/Event/notification/alertStream", silent_s=60.0)
+"""Firmware breathes in it every 1 to 30 s (heartBeat, or an inactive videoloss); some that breathes never is attached
+to anew each minute."""
 
 
 class Alert(Struct, frozen=True):
@@ -71,7 +74,7 @@ def document(push: HttpPush, shape: type[A]) -> tuple[A, tuple[bytes, ...]]:
     :raises DecodeError: there is none, or it does not fit.
     """
     parts = parts_of(push)
-    said = next((part for part in parts if not _is_picture(part) and part.body.strip()), None)
+    said = next((part for part in parts if not is_picture(part) and part.body.strip()), None)
     if said is None:
         raise DecodeError("a post without an event")
     return _read(said.body, shape), tuple(_pictures(parts))
@@ -85,13 +88,9 @@ def _read(body: bytes, shape: type[A]) -> A:
     return parse(msgspec.json.Decoder(shape), inside if memoryview(inside) else body)
 
 
-def _is_picture(part: HttpPart) -> bool:
-    return part.media.lower().startswith("image/") or part.body.startswith((b"\xff\xd8\xff", b"\x89PNG"))
-
-
 def _pictures(parts: Iterable[HttpPart]) -> Iterable[bytes]:
     """Of a plate the scene comes before the cut-out, whatever their order."""
-    found = [part for part in parts if _is_picture(part) and part.body]
+    found = [part for part in parts if is_picture(part) and part.body]
     if any(len(part.body) > MAX_IMAGE for part in found):
         raise DecodeError("image too large")
     return (part.body for part in sorted(found, key=lambda part: part.name.startswith("licensePlate")))

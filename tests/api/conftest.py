@@ -31,6 +31,7 @@ from devices.protocols import PROTOCOLS
 from gateway import directory as directory_module
 from gateway.access import AccessBook
 from gateway.actions import Action, RefusedError, ReloadDirectory, SendCommand
+from gateway.attached import StreamState
 from gateway.changes import Changes, DeviceState
 from gateway.courier import Courier
 from gateway.directory import Directory
@@ -93,6 +94,7 @@ class Estate:
         self.pool: Eyes | None = None
         self.listeners: list[Callable[[], None]] = []
         self.problems: list[str] = []
+        self.streams: dict[str, StreamState] = {}
         self.courier = Courier(self.store, self.vault, self.settings)
         self.journal = Journal(
             self.store,
@@ -179,6 +181,9 @@ class Estate:
     def online(self, device_id: str) -> bool | None:
         state = self.hub.states.devices.get(device_id)
         return state.link.online if state else None
+
+    def stream(self, device_id: str) -> StreamState | None:
+        return self.streams.get(device_id)
 
     def discovered(self) -> list[Discovered]:
         return self.discovery.found((device.protocol, device.address) for device in self.directory.devices())

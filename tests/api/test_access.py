@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from devices.model import Device
+from gateway.attached import StreamState
 from tests.api.conftest import Estate
 
 DOOR = Device(id="door-1", kind="face_gate", protocol="hik_access", address="HIK001")
@@ -45,6 +46,7 @@ def test_what_is_set_is_shown_without_its_secrets(call, estate: Estate):
         "password_set": True,
         "fingerprint": "ab" * 32,
         "push_token_set": True,
+        "attach": False,
         "push_path": "/ingest/hik_access/HIK001",
     }
     content = b"".join(path.read_bytes() for path in Path(estate.settings.data_dir).glob("linli.db*"))
@@ -85,6 +87,29 @@ def test_a_fingerprint_that_is_none_is_refused(call, estate: Estate):
         answer = call("PUT", PATH, admin, json=body)
         assert answer.status_code == 422
         assert "fingerprint" in answer.json()["detail"]
+
+
+def test_a_stream_is_attached_to_where_there_is_one_and_its_url_is_known(call, estate: Estate):
+    admin = estate.token()
+    body = {"url": "http://192.168.1.64", "attach": True}
+    assert call("PUT", PATH, admin, json=body).json()["attach"] is True
+    assert estate.access.of("door-1").attach
+    refused = call("PUT", PATH, admin, json={"attach": True})
+    assert (refused.status_code, refused.json()["detail"][:31]) == (422, "door-1: attach needs the url of")
+    refused = call("PUT", "/v1/devices/gate-3/access", admin, json=body)
+    assert refused.status_code == 422
+    wanted = "attach: testbed has no event stream to attach to; these have: dahua, hik_access, hik_anpr, hik_camera"
+    assert refused.json()["detail"] == wanted
+
+
+def test_a_device_shows_how_its_stream_stands(call, estate: Estate):
+    admin = estate.token()
+    assert call("GET", "/v1/devices/door-1", admin).json()["stream"] is None
+    trouble = "door-1: it refused the username or the password of its access"
+    estate.streams["door-1"] = StreamState(parts=3, trouble=trouble, mend=True)
+    shown = call("GET", "/v1/devices/door-1", admin).json()
+    assert (shown["stream"]["parts"], shown["stream"]["trouble"]) == (3, trouble)
+    assert shown["warnings"] == [trouble]
 
 
 def test_access_goes_with_its_device(call, estate: Estate):

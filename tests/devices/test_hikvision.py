@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from devices.effects import CloseBarrier, Command, OpenPassage, Reboot, SyncTime
 from devices.errors import DecodeError
 from devices.events import CommandAnswered, CommandResult, FrameCaptured, evidence_key
 from devices.model import Device, HttpCall
-from devices.protocols import hik_access, hik_anpr, hik_camera
+from devices.protocols import hik_access, hik_access_history, hik_anpr, hik_camera
 from tests.devices.hostile import JPEG, NOW, ZONE
 from tests.devices.posts import body, only_event, push, said
 
@@ -247,3 +248,33 @@ def test_a_picture_in_the_reply_is_the_frame_asked_for() -> None:
     assert frame == FrameCaptured(at=NOW, evidence=evidence_key(JPEG))
     with pytest.raises(DecodeError):
         hik_camera.answered("c-1", 200, JPEG + b"\0" * 5_000_000, NOW)
+
+
+def test_a_terminal_is_asked_for_what_it_kept_by_its_own_zone() -> None:
+    history = hik_access.PROTOCOL.attachment.history if hik_access.PROTOCOL.attachment else None
+    assert history is not None
+    terminal = Device(id="t", kind="face_gate", protocol="hik_access", address="T")
+    call = history.call(terminal, datetime(2026, 3, 1, 16, 0, tzinfo=UTC), datetime(2026, 3, 2, 1, 30, tzinfo=UTC), 60)
+    assert (call.method, call.path) == ("POST", "/ISAPI/AccessControl/AcsEvent?format=json")
+    condition = json.loads(call.payload)["AcsEventCond"]
+    assert (condition["startTime"], condition["endTime"]) == ("2026-03-02T00:00:00+08:00", "2026-03-02T09:30:00+08:00")
+    assert (condition["searchResultPosition"], condition["maxResults"]) == (60, 30)
+
+
+@pytest.mark.parametrize(
+    ("page", "following"),
+    [
+        ({"responseStatusStrg": "MORE", "numOfMatches": 30}, 90),
+        ({"responseStatusStrg": "OK", "numOfMatches": 30}, None),
+        ({"responseStatusStrg": "MORE", "numOfMatches": "0"}, None),
+        ({"responseStatusStrg": "NO MATCH"}, None),
+    ],
+)
+def test_the_history_ends_where_the_terminal_says_so(page: dict[str, Any], following: int | None) -> None:
+    assert hik_access_history.following(json.dumps({"AcsEvent": page}).encode(), 60) == following
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'{"AcsEvent": 3}', b'{"AcsEvent": null}'])
+def test_what_is_no_page_of_the_history_is_refused(body: bytes) -> None:
+    with pytest.raises(DecodeError):
+        hik_access_history.following(body, 0)

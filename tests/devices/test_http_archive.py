@@ -13,7 +13,7 @@ import pytest
 from devices.archive import decode_file
 from devices.effects import OpenPassage
 from devices.model import Device, HttpCall, Outgoing
-from devices.protocols import PROTOCOLS, hik_access, hik_anpr, vzenith_push
+from devices.protocols import PROTOCOLS, hik_access, hik_access_history, hik_anpr, vzenith_push
 from devices.protocols.markup import parse_xml
 from tests.devices.hostile import NOW, ZONE
 
@@ -78,6 +78,13 @@ def test_what_opens_over_isapi_is_what_we_send(path: str, encode: Any, protocol:
     assert isinstance(call, HttpCall)
     assert (call.method, call.path) == ("PUT", called)
     assert parse_xml(call.payload) == parse_xml(archived(path).encode())
+
+
+def test_what_asks_for_the_history_has_every_field_of_the_archive() -> None:
+    theirs = archived("A-face-access/hikvision-isapi-access/07-AcsEventCond-request.json")["AcsEventCond"]
+    ours = json.loads(hik_access_history.call(device("hik_access"), NOW, NOW, 0).payload)["AcsEventCond"]
+    assert theirs.keys() <= ours.keys()
+    assert all(type(ours[key]) is type(value) for key, value in theirs.items())
 
 
 def test_what_opens_on_the_older_push_is_what_we_answer_but_for_its_free_text() -> None:

@@ -16,7 +16,7 @@ from devices.events import Listing
 from devices.model import Device, HttpPart, HttpPush
 from gateway.access import Access
 from gateway.actions import SendCommand
-from gateway.inbox import Item, PostAnswer, Posted
+from gateway.inbox import Item, PostAnswer, Posted, StreamLost
 from gateway.journal import CommitError
 from gateway.vehicles import Vehicle
 from simulators.http_door import JPEG, HttpDoor
@@ -232,3 +232,27 @@ def test_without_access_a_command_says_what_is_missing(shell: Shell) -> None:
     post(shell, DOOR, access(1, shell))
     command(shell, DOOR, OpenPassage)
     assert outcome(shell) == ("failed", "door-9: the url of its access is not set")
+
+
+def test_a_device_whose_stream_is_gone_is_offline_until_it_is_heard(shell: Shell) -> None:
+    def lost(seconds: float) -> None:
+        since = shell.now - timedelta(seconds=seconds)
+        shell.engine._round([], [Item(StreamLost(device=CAMERA.id, since=since))])
+
+    def online() -> bool | None:
+        return shell.hub.states.devices[CAMERA.id].link.online
+
+    beat = {"eventType": "heartBeat", "eventState": "active"}
+    lost(30)  # never heard: nothing to be told
+    assert shell.events() == []
+    assert post(shell, CAMERA, beat).status == 200
+    shell.pass_time(20)
+    lost(30)  # it posted meanwhile
+    assert online() is True
+    shell.pass_time(20)
+    for _ in range(2):
+        lost(30)
+    assert online() is False
+    assert shell.events() == ["device_status_changed"] * 2
+    assert post(shell, CAMERA, beat).status == 200
+    assert online() is True
