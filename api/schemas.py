@@ -40,6 +40,11 @@ class Words(Shape):
     en: str = Field(examples=["Door forced open"])
 
 
+class Steps(Shape):
+    zh: list[str] = Field(examples=[["查看该门监控", "两人一同到门口"]])
+    en: list[str] = Field(examples=[["Look at the camera of the door", "Go to the door with a second guard"]])
+
+
 class Acknowledged(Shape):
     at: Utc
     by: str = Field(description="Name of the token.")
@@ -64,7 +69,7 @@ class AlertView(Shape):
     type: str = Field(examples=["door_forced"])
     severity: int = Field(description="1 life or intrusion, 2 access blocked or hazard, 3 maintenance.", ge=1, le=3)
     title: Words
-    advice: Words = Field(description="What to do.")
+    steps: Steps = Field(description="What the guard does, one after the other; the same in both languages.")
     condition: Condition
     open: bool
     acknowledged: Acknowledged | None

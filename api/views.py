@@ -58,7 +58,7 @@ def alert_fields(alert: Alert, gateway: Gateway, caller: Caller) -> dict[str, An
     seen |= {
         "severity": int(alert.severity),
         "title": {"zh": kind.title_zh, "en": kind.title_en},
-        "advice": {"zh": kind.advice_zh, "en": kind.advice_en},
+        "steps": {"zh": kind.steps_zh, "en": kind.steps_en},
         "acknowledged": None
         if alert.acknowledged_at is None
         else {"at": alert.acknowledged_at, "by": alert.acknowledged_by, "reason": alert.acknowledged_reason},

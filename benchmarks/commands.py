@@ -59,6 +59,17 @@ def alerts(
 
 
 @bench.command()
+def policies(
+    events: Annotated[int, typer.Option(min=100, help="Events decided in each round.")] = 20_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")] = 5,
+) -> None:
+    """What all policies cost an event, against the same events decided with none."""
+    from benchmarks.policies import run  # noqa: PLC0415 - as above
+
+    _print(run(events, rounds))
+
+
+@bench.command()
 def ledger(rounds: Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")] = 5) -> None:
     """What the ledger costs a commit, against the same journal without it."""
     from benchmarks.ledger import run  # noqa: PLC0415 - as above

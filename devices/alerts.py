@@ -186,11 +186,11 @@ def cleared(alert: Alert, *, at: datetime) -> Alert:
     return replace(alert, condition=Condition.CLEARED, cleared_at=at, clears_at=None)
 
 
-def ending(alert: Alert, *, at: datetime, now: datetime) -> Alert:
-    """The condition has ended. It is over at once, or, for a type with `delay_off_s` and for one that chatters, when it
-    has not come back by `clears_at`.
+def ending(alert: Alert, *, at: datetime, now: datetime, delay: timedelta = _NOTHING) -> Alert:
+    """The condition has ended. It is over at once, or, with a `delay` and for one that chatters, when it has not come
+    back by `clears_at`.
     """
-    wait = max(timedelta(seconds=ALERT_TYPES[alert.type].delay_off_s), CHATTER_QUIET if alert.chattering else _NOTHING)
+    wait = max(delay, CHATTER_QUIET if alert.chattering else _NOTHING)
     if not wait or alert.condition is Condition.CLEARED or ALERT_TYPES[alert.type].latch:
         return cleared(alert, at=at)
     return replace(alert, clears_at=now + wait)

@@ -3,6 +3,7 @@
 broker away      > every silence and whatever is missing for it
 site power, link > devices of the link offline, and what follows from that
 device offline   > what its own silence leads to
+comes and goes   > that it is away just now
 supply lost      > the dark lamps of the circuit
 camera blind     > what it thinks it sees
 fire             > doors of the building that stand open, as they should
@@ -48,14 +49,16 @@ _SEEN = frozenset(
     {"zone_intrusion", "fire_lane_blocked", "stray_bikes", "ebike_indoors"}
     | {"zone_changed_build", "zone_changed_fire_lane", "zone_changed_parking"}
 )
-_SILENT = frozenset({"clock_wrong", "battery_low", "device_flapping"}) | _DARK | _BLIND
+_SILENT = frozenset({"clock_wrong", "battery_low"}) | _DARK | _BLIND
 _OFF = frozenset({"device_offline"})
+_FLAPS = frozenset({"device_flapping"})
 _UPKEEP = frozenset(code for code, kind in ALERT_TYPES.items() if kind.severity is Severity.P3) - {"alarm_flood"}
 
 ROOTS: Mapping[str, Root] = {
-    "broker_offline": Root(hides=_OFF | _SILENT | {"uplink_offline"}, reach=Reach.EVERYTHING),
-    "uplink_offline": Root(hides=_OFF | _SILENT, reach=Reach.UPLINK),
+    "broker_offline": Root(hides=_OFF | _FLAPS | _SILENT | {"uplink_offline"}, reach=Reach.EVERYTHING),
+    "uplink_offline": Root(hides=_OFF | _FLAPS | _SILENT, reach=Reach.UPLINK),
     "device_offline": Root(hides=_SILENT, reach=Reach.DEVICE),
+    "device_flapping": Root(hides=_OFF, reach=Reach.DEVICE),
     "lamp_supply_loss": Root(hides=_DARK - {"lamp_supply_loss"}, reach=Reach.DEVICE),
     "lamp_group_dark": Root(hides=frozenset({"lamp_out", "lamp_dark_at_night"}), reach=Reach.UPLINK),
     **{code: Root(hides=_SEEN, reach=Reach.DEVICE) for code in sorted(_BLIND)},

@@ -24,7 +24,7 @@ from gateway.budget import FLOOD, Load
 from gateway.changes import AlertChange, Changes
 from gateway.roster import Roster
 from gateway.schedule import Schedule
-from gateway.settings import Budget
+from gateway.settings import Budget, Delays
 
 REPEAT_EVERY = timedelta(seconds=60)
 """A condition that goes on is counted each time and announced at most this often."""
@@ -48,6 +48,7 @@ class AlertBook:
         ladders: Ladders,
         roster: Roster,
         budget: Budget,
+        delays: Delays,
         schedule: Schedule,
     ) -> None:
         self._by_key = {alert.key: alert for alert in open_alerts}
@@ -56,7 +57,7 @@ class AlertBook:
         self._announced: dict[str, datetime] = {}
         self._find, self._find_open = find, find_open
         self._ladders, self._roster, self._schedule = ladders, roster, schedule
-        self._load = Load(budget)
+        self._load, self._delays = Load(budget), delays
         self._room = RESTING_AT_MOST
         self._places = Places(open_alerts)
         for alert in open_alerts:
@@ -73,6 +74,11 @@ class AlertBook:
 
     def _latest(self, alert_id: str, batch: Changes, turn: Changes) -> Alert | None:
         return turn.alerts.get(alert_id) or batch.alerts.get(alert_id) or self._by_id.get(alert_id)
+
+    def stands(self, key: str, batch: Changes, turn: Changes) -> bool:
+        """Its condition is known to hold already."""
+        known = self._current(key, batch, turn)
+        return known is not None and known.open and known.condition is Condition.ACTIVE
 
     # -- what effects do ---------------------------------------------------------------------------------------------
 
@@ -117,7 +123,7 @@ class AlertBook:
         known = self._current(alert_key(device.community, device.id, effect.code, effect.instance), batch, turn)
         if known is None or not known.open:
             return
-        after = alerts.ending(known, at=effect.at, now=now)
+        after = alerts.ending(known, at=effect.at, now=now, delay=self._delays.off(known.type))
         if after is not known:
             waits = after.condition is Condition.ACTIVE
             self._announce(known, after, "ending" if waits else "cleared", now, batch, turn, silently=waits)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import structlog
 from msgspec.structs import replace
 
+from devices.alerts import alert_key
 from devices.commands import CommandRecord
 from devices.effects import (
     AnswerCredential,
@@ -59,7 +60,7 @@ from devices.events import (
 from devices.kinds import barrier
 from devices.kinds import link as links
 from devices.model import Device, DeviceKind, Protocol, Reading
-from gateway import metrics, plates
+from gateway import delays, metrics, plates
 from gateway.actions import NotFoundError, RefusedError, SendCommand
 from gateway.alertbook import AlertBook
 from gateway.changes import Changes, DeviceState, EventRow, Job, Point, Sending
@@ -106,11 +107,12 @@ class Hub:
         settings: Settings,
         alerts: AlertBook,
         schedule: Schedule,
+        policies: tuple[Policy, ...] = POLICIES,
     ) -> None:
         self._directory = directory
         self._settings = settings
         self.alerts = alerts
-        self._policies = {policy.name: policy for policy in POLICIES}
+        self._policies = {policy.name: policy for policy in policies}
         self.schedule = schedule
         self.states = States(kinds=kinds, protocols=protocols, directory=directory, schedule=self.schedule)
         self.commands = CommandBook(protocols, self.schedule)
@@ -228,7 +230,7 @@ class Hub:
         if cause.late:
             # A late fact moves nothing: decided from the initial state, only its dangers and its figures count.
             _, effects = kind.decide(kind.initial, event, device)
-            for policy in POLICIES:
+            for policy in self._policies.values():
                 if policy.even_late and policy.scope(event, device):
                     effects += policy.decide(policy.initial, event, device, self._settings.policies)[1]
             return self._perform([e for e in effects if isinstance(e, _EVEN_LATE)], cause, batch, turn, salt=b"kind")
@@ -237,7 +239,7 @@ class Hub:
             self.states.keep(device, DeviceState(state.link, after), batch, turn)
         self.schedule.want(("kind", device.id), kind.deadline(after, device))
         facts = self._perform(effects, cause, batch, turn, salt=b"kind")
-        for policy in POLICIES:
+        for policy in self._policies.values():
             scope = policy.scope(event, device)
             if scope:
                 facts += self._decide_policy(policy, scope, event, cause, batch, turn)
@@ -350,13 +352,37 @@ class Hub:
         return (self._directory.device(effect.device) if effect.device else None) or cause.device
 
     def _raise_alert(self, effect: RaiseAlert, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
-        self.alerts.raise_(
-            effect, self._target(effect, cause), cause.id, cause.now, late=cause.late, batch=batch, turn=turn
-        )
+        device = self._target(effect, cause)
+        if cause.late or not self._held_back(effect, device, cause.now, batch, turn):
+            self.alerts.raise_(effect, device, cause.id, cause.now, late=cause.late, batch=batch, turn=turn)
         return []
 
+    def _held_back(self, effect: RaiseAlert, device: Device, now: datetime, batch: Changes, turn: Changes) -> bool:
+        """Its condition has to hold for longer first: it waits among the states (`gateway.delays`)."""
+        wait = self._settings.delays.on(effect.code)
+        if not wait:
+            return False
+        key = alert_key(device.community, device.id, effect.code, effect.instance)
+        name = (delays.NAME, key)
+        held = self.states.policy(name, batch, turn)
+        if effect.at + wait <= now or self.alerts.stands(key, batch, turn):
+            if held is not None:
+                turn.policies[name] = None
+            return False
+        if held is None:
+            if not self.states.has_room(name, batch):
+                return False
+            due = effect.at + wait
+            turn.policies[name] = delays.Held(effect=replace(effect, device=device.id), due=due)
+            self.schedule.want(("policy", *name), due)
+        return True
+
     def _clear_alert(self, effect: ClearAlert, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
-        self.alerts.clear(effect, self._target(effect, cause), cause.now, batch=batch, turn=turn)
+        device = self._target(effect, cause)
+        name = (delays.NAME, alert_key(device.community, device.id, effect.code, effect.instance))
+        if self._settings.delays.on(effect.code) and self.states.policy(name, batch, turn) is not None:
+            turn.policies[name] = None
+        self.alerts.clear(effect, device, cause.now, batch=batch, turn=turn)
         return []
 
     def _command(self, effect: Command, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:

@@ -19,7 +19,6 @@ from devices.events import (
     AccessDenied,
     AccessGranted,
     AccessTaken,
-    Direction,
     DoorChanged,
     Event,
     Listing,
@@ -29,7 +28,7 @@ from devices.events import (
     VehiclePassed,
 )
 from devices.model import Device, Step
-from gateway import doubts, outage, settings
+from gateway import delays, doubts, outage, settings, stays
 from gateway.policy import Policy
 from gateway.scenarios import SCENARIOS
 
@@ -159,54 +158,6 @@ def _gone(state: Visit, code: str, at: datetime) -> ClearAlert:
     return ClearAlert(code=code, at=at, instance=state.instance, device=state.barrier)
 
 
-# -- a vehicle that came in and never left ----------------------------------------------------------------------------
-
-
-class Stay(Struct, frozen=True, kw_only=True):
-    """A vehicle on the estate: since when, and by which barrier it came."""
-
-    plate: str = ""
-    barrier: str = ""
-    evidence: str = ""
-    entered_at: datetime | None = None
-    raised: bool = False
-
-
-def _stay_scope(event: Event, device: Device) -> str:
-    passed = isinstance(event, VehiclePassed) and event.plate and event.direction is not Direction.UNKNOWN
-    return f"{device.community}/{_digest(event.plate)}" if passed and isinstance(event, VehiclePassed) else ""
-
-
-def _stay_deadline(state: Stay, limits: settings.Policies) -> datetime | None:
-    return None if state.entered_at is None or state.raised else state.entered_at + timedelta(days=limits.zombie_days)
-
-
-def _stay(state: Stay, event: Event, device: Device | None, limits: settings.Policies) -> Step[Stay]:
-    match event, device:
-        case VehiclePassed(direction=Direction.IN, at=at), Device():
-            # Coming in again without having left: we missed it leaving.
-            after = Stay(plate=event.plate, barrier=device.id, evidence=event.evidence, entered_at=at)
-        case VehiclePassed(direction=Direction.OUT, at=at), _ if state.entered_at:
-            after = Stay()
-        case Ticked(at=at), _ if (due := _stay_deadline(state, limits)) and at >= due and state.entered_at:
-            alert = RaiseAlert(
-                code="vehicle_overstay",
-                at=due,
-                instance=_instance(state.entered_at),
-                subject=state.plate,
-                evidence=state.evidence,
-                detail={"days": limits.zombie_days},
-                device=state.barrier,
-            )
-            return replace(state, raised=True), [alert]
-        case _:
-            return state, []
-    if not state.raised or state.entered_at is None:
-        return after, []
-    instance = _instance(state.entered_at)
-    return after, [ClearAlert(code="vehicle_overstay", at=at, instance=instance, device=state.barrier)]
-
-
 # -- a door opened, and nobody passed ---------------------------------------------------------------------------------
 
 
@@ -284,7 +235,7 @@ POLICIES: tuple[Policy, ...] = (
         decide=doubts.decide,
         deadline=doubts.deadline,
     ),
-    Policy(name="vehicle_overstay", initial=Stay(), scope=_stay_scope, decide=_stay, deadline=_stay_deadline),
+    stays.STAY,
     Policy(
         name="door_open_nobody_passed",
         initial=Opening(),
@@ -300,5 +251,6 @@ POLICIES: tuple[Policy, ...] = (
         deadline=outage.deadline,
     ),
     *SCENARIOS,
+    delays.DELAY_ON,
 )
 """Every policy, in the order in which they see an event."""

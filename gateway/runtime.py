@@ -408,6 +408,7 @@ def restored_hub(
         ladders=settings.escalation.ladders,
         roster=directory.roster,
         budget=settings.budget,
+        delays=settings.delays,
         schedule=schedule,
     )
     hub = Hub(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import tomllib
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta, Struct, field
 
-from devices.alert_types import Severity
+from devices.alert_types import ALERT_TYPES, Severity
 from devices.effects import COMMANDS
 from devices.escalation import Ladder
 from vision.types import FaceEngineName
@@ -148,8 +148,10 @@ class Policies(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     refusals: Annotated[int, Meta(ge=2, le=50)] = 3
     refusal_window_s: Annotated[float, Meta(gt=0)] = 120
     zombie_days: Annotated[float, Meta(gt=0)] = 30
+    zombie_share: Annotated[float, Meta(gt=0, lt=1)] = 0.002
+    missed_exit_share: Annotated[float, Meta(gt=0, lt=1)] = 0.035
     nobody_passed_s: Annotated[float, Meta(gt=0)] = 15
-    offline_wait_s: Annotated[float, Meta(gt=0)] = 10
+    offline_wait_s: Annotated[float, Meta(gt=0)] = 120
     uplink_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
     tailgating_s: Seconds = 10
     tailgating_clear_s: Seconds = 300
@@ -202,6 +204,23 @@ class Budget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     over: Annotated[int, Meta(ge=0)] = 5
 
 
+class Delays(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """By alert type, instead of what `devices/alert_types.toml` says: the condition must have held for `on_s` before
+    the alert is raised (never for a P1), and been gone for `off_s` before it is over.
+    """
+
+    on_s: dict[str, Annotated[float, Meta(ge=0)]] = {}
+    off_s: dict[str, Annotated[float, Meta(ge=0)]] = {}
+
+    def on(self, code: str) -> timedelta:
+        """How long an alert of this type waits before it is raised."""
+        return timedelta(seconds=self.on_s.get(code, ALERT_TYPES[code].delay_on_s))
+
+    def off(self, code: str) -> timedelta:
+        """How long one must have been gone before it is over."""
+        return timedelta(seconds=self.off_s.get(code, ALERT_TYPES[code].delay_off_s))
+
+
 class Webhooks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where alerts may be delivered: to public addresses, and to loopback or private ones only in the networks of
     `allow` (["192.168.1.0/24"] for a backend on the LAN).
@@ -235,6 +254,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     webhooks: Webhooks = field(default_factory=Webhooks)
     escalation: Escalation = field(default_factory=Escalation)
     budget: Budget = field(default_factory=Budget)
+    delays: Delays = field(default_factory=Delays)
 
     @property
     def data(self) -> Path:
@@ -286,6 +306,12 @@ def _check(settings: Settings, file: Path) -> None:
             raise SettingsError(f"{file}: webhooks.allow: {error}; write a network as 192.168.1.0/24") from error
     if settings.mqtt.sync not in ("always", "interval"):
         raise SettingsError(f'{file}: mqtt.sync is "always" or "interval", not {settings.mqtt.sync!r}')
+    for name, delays in (("on_s", settings.delays.on_s), ("off_s", settings.delays.off_s)):
+        for code in sorted(delays):
+            if code not in ALERT_TYPES:
+                raise SettingsError(f"{file}: delays.{name}: there is no alert type {code!r}; see docs/alerts.md")
+            if name == "on_s" and ALERT_TYPES[code].severity is Severity.P1 and delays[code]:
+                raise SettingsError(f"{file}: delays.on_s: {code} is P1 and is never held back; leave it out")
     unknown = sorted(set(settings.thingsboard.commands) - set(COMMANDS))
     if unknown:
         raise SettingsError(

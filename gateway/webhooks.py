@@ -76,7 +76,7 @@ def _data(change: Mapping[str, Any], alert: Alert, pseudonym: Pseudonym, evidenc
         "type": alert.type,
         "severity": int(alert.severity),
         "title": {"zh": kind.title_zh, "en": kind.title_en},
-        "advice": {"zh": kind.advice_zh, "en": kind.advice_en},
+        "steps": {"zh": kind.steps_zh, "en": kind.steps_en},
         "place": {"community": alert.community, "grid": alert.grid, "building": alert.building},
         "device": alert.device,
         "condition": str(alert.condition),

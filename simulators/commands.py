@@ -1,15 +1,18 @@
-"""The command line: `simulate` registers a simulated estate and plays a day of it."""
+"""The command line: `simulate` registers a simulated estate and plays a day of it, or scores a month of one."""
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
+from rich.console import Console
+from rich.progress import track
 
 from simulators.client import ApiError, Client, register
 from simulators.estate import Estate
@@ -17,6 +20,9 @@ from simulators.face_drawing import faces_from
 from simulators.faults import Faults
 from simulators.pictures import Pictures
 from simulators.run import Run
+from simulators.score import run as score_run
+from simulators.score import table
+from simulators.score.wire import Fact
 
 
 def simulate(
@@ -39,8 +45,19 @@ def simulate(
     storm_s: Annotated[float, typer.Option(help="seconds between reconnect storms, 0: none")] = 0.0,
     frame_s: Annotated[float, typer.Option(help="seconds between pictures of the first camera, 0: none")] = 1.5,
     faces: Annotated[Path | None, typer.Option(help="folder of photographs instead of drawn faces")] = None,
+    score: Annotated[
+        bool, typer.Option("--score", help="instead: decide a month with known truth in simulated time, and score it")
+    ] = False,
+    days: Annotated[int, typer.Option(min=1, max=31, help="with --score: how many days")] = 30,
+    json: Annotated[bool, typer.Option("--json", help="with --score: the figures as one line of JSON")] = False,
 ) -> None:
-    """Play a day of a simulated estate; prints what came of it as one line of JSON. Ctrl-C ends it cleanly."""
+    """Play a day of a simulated estate; prints what came of it as one line of JSON. Ctrl-C ends it cleanly.
+
+    With --score no broker and no gateway are needed: see docs/score.md.
+    """
+    if score:
+        print_score(seed, days, json=json)
+        return
     estate = Estate(seed, buildings=buildings, residents=residents)
     faults = Faults(
         drop=drop,
@@ -70,6 +87,24 @@ def simulate(
         typer.echo(f"simulate: {error}", err=True)
         raise typer.Exit(1) from error
     typer.echo(msgspec.json.encode({"at": datetime.now(UTC), "registered": registered, **summary}).decode())
+
+
+def print_score(seed: int, days: int, *, json: bool) -> None:
+    """A score as a table, or as one line of JSON."""
+    console = Console(stderr=True)
+
+    def progress(facts: Iterable[Fact], total: int) -> Iterable[Fact]:
+        return track(facts, description="days decided", total=total, console=console)
+
+    try:
+        scored = score_run.run(seed, days, progress)
+    except score_run.EngineError as error:
+        typer.echo(f"simulate --score: {error}", err=True)
+        raise typer.Exit(1) from error
+    if json:
+        typer.echo(msgspec.json.encode(scored).decode())
+    else:
+        table.show(scored, Console())
 
 
 def play(run: Run) -> dict[str, Any]:

@@ -25,6 +25,8 @@ SETTLE_S = 90.0
 REPORT_EVERY_S = 10.0
 FRAME_S = 1.5
 """One camera sends a picture so often; that it is covered is told within the first minute (`simulators.pictures`)."""
+IMPATIENT = "[delays.on_s]\ncamera_occluded = 10\n"
+"""On an estate it has to hold for two minutes; a demo may be over by then."""
 
 
 class Figures(Struct, frozen=True, kw_only=True):
@@ -72,7 +74,7 @@ class Demo:
         self._headless = headless
         self._say = say
         self._estate = Estate(seed)
-        self._gateway = GatewayProcess(folder, workers=1, port=port)
+        self._gateway = GatewayProcess(folder, workers=1, port=port, settings=IMPATIENT)
 
     def run(self) -> dict[str, Any]:
         """Play it; gives the `Figures` by name, and `clean`.

@@ -131,10 +131,18 @@ class GatewayProcess(Child):
     """`linli run` with its embedded broker, its data and settings below `folder`, on free ports that stay the same.
 
     `program` is run instead of `linli`. `workers`: vision processes. `sync`: see the gateway's [mqtt] settings.
+    `settings`: further sections of the settings file, as TOML.
     """
 
     def __init__(
-        self, folder: Path, *, program: Sequence[str] = LINLI, workers: int = 0, sync: str = "always", port: int = 0
+        self,
+        folder: Path,
+        *,
+        program: Sequence[str] = LINLI,
+        workers: int = 0,
+        sync: str = "always",
+        port: int = 0,
+        settings: str = "",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.data = folder / "data"
@@ -146,7 +154,7 @@ class GatewayProcess(Child):
             f"data_dir = {json.dumps(str(self.data), ensure_ascii=False)}\n"
             f'[mqtt]\nlisten = "127.0.0.1:{mqtt_port}"\nallow_anonymous = true\nsync = "{sync}"\n'
             f"[http]\nport = {http_port}\n[faces]\nworkers = {workers}\n"
-            '[webhooks]\nallow = ["127.0.0.0/8"]\n',
+            f'[webhooks]\nallow = ["127.0.0.0/8"]\n{settings}',
             encoding="utf-8",
         )
         super().__init__([*program, "run", "--config", str(self.config)], folder / "gateway.log")

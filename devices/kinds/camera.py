@@ -77,7 +77,8 @@ def decide(camera: Camera, event: Event, device: Device) -> Step[Camera]:  # noq
             watch, effects = scene.judged(camera.watch, event, device)
             return replace(camera, watch=watch), effects
         case SceneAccepted():
-            return replace(camera, watch=scene.accepted(camera.watch, event)), []
+            watch, effects = scene.accepted(camera.watch, event)
+            return replace(camera, watch=watch), effects
         case TamperDetected():
             return camera, tampered(event)
         case HazardDetected():

@@ -44,7 +44,8 @@ PARAMS: Params = {
     "fail_below_w": (2, "a lamp that shines takes at least this, W"),
     "supply_low_v": (100, "below this the circuit has no supply, V"),
     "twilight_margin_min": (30, "from sunset this long, and before sunrise, a lamp may be on or off, min"),
-    "day_grace_min": (15, "wrong for the time of day for this long is a fault, min"),
+    "day_grace_min": (60, "lit by day for this long is a fault, and no test of the lamps, min"),
+    "night_grace_min": (15, "dark at night for this long is a fault, min"),
     "stair": (0, "1: a stair light, which may be off at night"),
     "flicker_changes": (6, "this many changes between on and off within the window are flicker (2 to 60)"),
     "flicker_window_s": (60, "see flicker_changes, s"),
@@ -166,7 +167,8 @@ def _wrong_period(light: Light, device: Device) -> tuple[datetime, datetime] | N
     if light.since is None or (not light.lit and limit(device, PARAMS, "stair")):
         return None
     lat, lon = limit(device, PARAMS, "lat"), limit(device, PARAMS, "lon")
-    margin, grace = (timedelta(minutes=limit(device, PARAMS, f"{n}_min")) for n in ("twilight_margin", "day_grace"))
+    margin = timedelta(minutes=limit(device, PARAMS, "twilight_margin_min"))
+    grace = timedelta(minutes=limit(device, PARAMS, "day_grace_min" if light.lit else "night_grace_min"))
     today = solar_day(light.since, lon)
     for days in range(-1, 3):
         rise, down = daylight(today + timedelta(days=days), lat, lon)

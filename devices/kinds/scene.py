@@ -92,11 +92,15 @@ def judged(watch: Watch, event: SceneJudged, device: Device) -> tuple[Watch, lis
     return replace(watch, raised=tuple(sorted(holds))), raised + over
 
 
-def accepted(watch: Watch, event: SceneAccepted) -> Watch:
-    """Pictures from before are not waited for and not looked at any more; the alerts are ended by who accepts."""
+def accepted(watch: Watch, event: SceneAccepted) -> tuple[Watch, list[Effect]]:
+    """Pictures from before are not waited for and not looked at any more. Who accepts has closed the alerts; what is
+    still held back is over, too.
+    """
     last = max(watch.last, event.at) if watch.last else event.at
-    kept = tuple((code, zone) for code, zone in watch.raised if code not in RELATIVE)
-    return replace(watch, asked=None, last=last, raised=kept, accepted=event.at)
+    over = [(code, zone) for code, zone in watch.raised if code in RELATIVE]
+    kept = tuple(one for one in watch.raised if one not in over)
+    cleared: list[Effect] = [ClearAlert(code=code, at=event.at, instance=zone) for code, zone in over]
+    return replace(watch, asked=None, last=last, raised=kept, accepted=event.at), cleared
 
 
 def _code(candidate: SceneCandidate, purposes: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.alert_types import ALERT_TYPES, Severity
+from devices.alert_types import ALERT_TYPES, AlertType, Severity
 from devices.alerts import (
     REOPEN_WITHIN,
     SHELVE_AT_MOST,
@@ -48,7 +48,14 @@ def close(a: Alert, disposition: Disposition = Disposition.TRUE, now: datetime =
 
 def test_every_type_speaks_both_languages_and_names_its_service() -> None:
     for kind in ALERT_TYPES.values():
-        assert all((kind.title_en, kind.title_zh, kind.advice_en, kind.advice_zh, kind.service)), kind.code
+        assert all((kind.title_en, kind.title_zh, kind.service, kind.cause)), kind.code
+
+
+@pytest.mark.parametrize("kind", ALERT_TYPES.values(), ids=lambda kind: kind.code)
+def test_every_type_has_two_to_five_short_steps_the_same_in_both_languages(kind: AlertType) -> None:
+    assert 2 <= len(kind.steps_zh) == len(kind.steps_en) <= 5
+    assert all(any("\u4e00" <= c <= "\u9fff" for c in step) and len(step) <= 40 for step in kind.steps_zh)
+    assert all(step.isascii() and step[0].isupper() and step[-1] not in ".!" for step in kind.steps_en)
 
 
 def test_the_key_names_the_instance_only_where_there_is_one() -> None:

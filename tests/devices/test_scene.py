@@ -68,7 +68,9 @@ def test_a_change_in_a_zone_is_told_by_its_purpose() -> None:
 def test_a_view_that_a_person_accepts_forgets_what_was_told_against_it_and_nothing_else() -> None:
     run = camera()
     run.say(frame(0), judged(9, "moved", "frozen"), frame(10))
-    assert run.say(SceneAccepted(at=at(12), by="night shift", reason="fixed anew")) == []
+    assert run.say(SceneAccepted(at=at(12), by="night shift", reason="fixed anew")) == [
+        ClearAlert(code="camera_moved", at=at(12))
+    ]
     watch = run.state.watch
     assert (watch.raised, watch.asked, watch.accepted) == ((("camera_frozen", ""),), None, at(12))
     assert run.say(frame(11)) == []

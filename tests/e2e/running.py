@@ -17,6 +17,7 @@ import msgspec
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from devices.alert_types import ALERT_TYPES
 from gateway.broker import DEVICE_USER
 from simulators.gateway_process import LINLI, Child, free_port
 
@@ -42,6 +43,12 @@ class Address(NamedTuple):
     password: str = ""
 
 
+IMPATIENT = "[policies]\noffline_wait_s = 10\n[delays.on_s]\n" + "".join(
+    f"{code} = 0\n" for code, kind in ALERT_TYPES.items() if kind.delay_on_s
+)
+"""What would only make a test wait."""
+
+
 class RunningGateway(Child):
     """`linli run` with data and settings below `folder`, on free ports that stay the same over restarts.
 
@@ -60,7 +67,7 @@ class RunningGateway(Child):
         self.config.write_text(
             f"data_dir = {json.dumps(str(self.data))}\n[mqtt]\n{broker}\n"
             f"[http]\nport = {self.http_port}\n[faces]\nworkers = {workers}\n"
-            f'[webhooks]\nallow = ["127.0.0.0/8"]\n{settings}\n',
+            f'[webhooks]\nallow = ["127.0.0.0/8"]\n{IMPATIENT}{settings}\n',
             encoding="utf-8",
         )
         super().__init__([*LINLI, "run", "--config", str(self.config)], folder / "gateway.log")

@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from api.app import create_app
 from api.auth import ROLES, create_token
+from devices.alert_types import ALERT_TYPES
 from devices.events import (
     CameraFault,
     CameraHealthChanged,
@@ -31,7 +32,7 @@ from devices.events import (
 )
 from gateway.broker import DEVICE_USER
 from gateway.runtime import Gateway
-from gateway.settings import Faces, Http, Mqtt, Policies, Settings
+from gateway.settings import Delays, Faces, Http, Mqtt, Policies, Settings
 from tests.vision import drawn
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -117,6 +118,7 @@ class Site:
             http=Http(port=self.port),
             faces=Faces(workers=1),
             policies=Policies(nobody_passed_s=1),
+            delays=Delays(on_s={"camera_moved": 0}),
         )
         self.gateway = Gateway(settings)
         self.gateway.start()
@@ -220,6 +222,7 @@ def test_an_alert_appears_by_itself_and_is_acknowledged_with_the_keyboard(site: 
         expect(row).to_have_class("row s1 alarming")
         expect(page.locator("#say-now")).to_contain_text("门被强行打开")
         row.get_by_role("button").click()
+        expect(page.locator(".advice ol li")).to_have_text(list(ALERT_TYPES["door_forced"].steps_zh))
         page.keyboard.press("a")
         page.get_by_role("button", name="已派人到现场").click()
         page.keyboard.press("Enter")

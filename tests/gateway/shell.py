@@ -25,7 +25,7 @@ from gateway.journal import Journal
 from gateway.mqtt import Message
 from gateway.reader import Reader
 from gateway.runtime import restored_hub
-from gateway.settings import Faces, Settings
+from gateway.settings import Faces, Policies, Settings
 from gateway.store import Store
 from gateway.thresholds import Thresholds
 from gateway.vault import Vault
@@ -76,7 +76,8 @@ class Shell:
         pool: Any = None,
     ) -> None:
         self.now = now
-        self.settings = Settings(data_dir=str(folder), community="c1", faces=faces or Faces())
+        limits = Policies(offline_wait_s=10)
+        self.settings = Settings(data_dir=str(folder), community="c1", faces=faces or Faces(), policies=limits)
         self.vault = Vault.at(folder / "keys")
         self.store = Store(self.settings.database)
         self.gallery = Gallery()

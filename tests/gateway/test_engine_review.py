@@ -407,6 +407,8 @@ def test_a_policy_forgets_its_deadline_with_its_state(shell: Shell) -> None:
         plate = f"川A1234{n}"
         shell.say(BARRIER, "vehicle_passed", plate=plate, direction="in", record=f"i{n}")
         shell.say(BARRIER, "vehicle_passed", plate=plate, direction="out", record=f"o{n}")
+    shell.pass_time(8 * 86_400)
+    assert not [name for name in shell.hub.states.policies if name[0] == "vehicle_overstay"]
     assert not [name for name in shell.hub.schedule._due if name[:2] == ("policy", "vehicle_overstay")]
 
 

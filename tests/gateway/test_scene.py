@@ -53,7 +53,7 @@ def test_a_covered_camera_is_told_and_a_restart_raises_nothing_of_itself(tmp_pat
     shell.close()
     shell = Shell(tmp_path, later, devices=(CAMERA,))
     assert watched(shell, range(12, 13)) == []
-    assert watched(shell, range(13, 24), COVERED) == ["camera_occluded"]
+    assert watched(shell, range(13, 30), COVERED) == ["camera_occluded"]
     (stored,) = shell.rows("SELECT memory FROM scenes")
     assert shell.journal.scene("cam-1") not in stored
     shell.close()
@@ -78,6 +78,17 @@ def test_an_accepted_view_ends_its_alerts_with_the_reason_and_is_what_is_learnt_
     shell = Shell(tmp_path, later, devices=(CAMERA,))
     assert watched(shell, range(24, 44), TURNED) == []
     assert watched(shell, range(44, 56), SCENE) == ["camera_moved"]
+    shell.close()
+
+
+def test_what_was_only_suspected_is_not_told_after_the_view_was_accepted(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, devices=(CAMERA,))
+    watched(shell, range(12))
+    assert watched(shell, range(12, 20), TURNED) == []
+    held = shell.rows("SELECT name FROM states WHERE name LIKE 'policy:delay_on:%'")
+    assert held == [("policy:delay_on:c1/cam-1/camera_moved",)]
+    shell.ask(ACCEPT)
+    assert watched(shell, range(20, 40), TURNED) == []
     shell.close()
 
 

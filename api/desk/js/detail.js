@@ -87,13 +87,8 @@ function drawHead(alert) {
     el("button", { type: "button", class: "tool back", onclick: () => leave() }, icon("back"), t("detail.back")),
     el("div", { class: "title-line" }, severityBadge(alert), el("h2", {}, pick(alert.title) || alert.type)),
     el("div", { class: "marks" }, ...marks(alert)),
-    el("div", { class: "advice" }, el("h3", {}, t("detail.advice")), el("ol", {}, ...steps(pick(alert.advice)))),
+    el("div", { class: "advice" }, el("h3", {}, t("detail.advice")), el("ol", {}, ...(pick(alert.steps) || []).map((step) => el("li", {}, step)))),
   );
-}
-
-/** Advice is one text; each sentence of it is a step. */
-function steps(text) {
-  return text.split(/(?<=[。；;!！])|(?<=\.)\s+/).map((step) => step.trim()).filter(Boolean).map((step) => el("li", {}, step));
 }
 
 const timeValue = (iso) => el("span", {}, `${clock(iso)} · `, ageNode(iso));
