@@ -88,6 +88,7 @@ def test_what_was_only_suspected_is_not_told_after_the_view_was_accepted(tmp_pat
     held = shell.rows("SELECT name FROM states WHERE name LIKE 'policy:delay_on:%'")
     assert held == [("policy:delay_on:c1/cam-1/camera_moved",)]
     shell.ask(ACCEPT)
+    shell.pass_time(15)
     assert watched(shell, range(20, 40), TURNED) == []
     shell.close()
 
