@@ -66,7 +66,9 @@ def where(url: str, setting: str) -> Where:
 
 
 class Message(Struct, frozen=True, gc=False):
-    """One message as it arrived. `epoch` numbers the connection: packet ids start anew with each."""
+    """One message as it arrived. `epoch` numbers the connection: packet ids start anew with each. `dup`: the broker had
+    delivered it before and got no acknowledgement.
+    """
 
     topic: str
     payload: bytes
@@ -75,6 +77,7 @@ class Message(Struct, frozen=True, gc=False):
     retained: bool
     epoch: int
     received_at: datetime
+    dup: bool = False
 
 
 class Mqtt:
@@ -257,7 +260,14 @@ class Mqtt:
         self._arrived_bytes += len(message.payload)
         self._arrived.append(
             Message(
-                topic, bytes(message.payload), message.mid, message.qos, message.retain, self.epoch, datetime.now(UTC)
+                topic,
+                bytes(message.payload),
+                message.mid,
+                message.qos,
+                message.retain,
+                self.epoch,
+                datetime.now(UTC),
+                message.dup,
             )
         )
 

@@ -256,15 +256,22 @@ class Reader:
         return known
 
     def _of(self, device: Device, decoded: Decoded, message: Message, route: Route, batch: Changes) -> Read | None:
-        """What the message says of this device; None: a retained message with nothing new."""
-        if route.stands:
-            news = self._standing.news(device.id, message.topic, message.payload, batch)
-            if message.retained and not news:
-                metrics.IGNORED.labels("retained, and known").inc()
-                return None
+        """What the message says of this device; None: a retained message with nothing new. What is outdated is put on
+        record and moves nothing.
+        """
+        if not route.stands:
+            return self._understood_of(device, decoded, message, route.protocol)
+        if self._standing.outdated(device.id, message.topic, epoch=message.epoch, dup=message.dup):
+            return self._understood_of(device, decoded, message, route.protocol, outdated=True)
+        news = self._standing.news(device.id, message.topic, message.payload, batch)
+        if message.retained and not news:
+            metrics.IGNORED.labels("retained, and known").inc()
+            return None
         return self._understood_of(device, decoded, message, route.protocol)
 
-    def _understood_of(self, device: Device, decoded: Decoded, message: Message, protocol: Protocol) -> Read:
+    def _understood_of(
+        self, device: Device, decoded: Decoded, message: Message, protocol: Protocol, *, outdated: bool = False
+    ) -> Read:
         """The readings of a device that is known, each under its id."""
         if protocol.interpret is not None:
             decoded = protocol.interpret(decoded, device)
@@ -276,6 +283,9 @@ class Reader:
             decoded = replace(
                 decoded, readings=tuple(replace(r, timed=False, stored=False) for r in decoded.readings), replies=()
             )
+        elif outdated:
+            readings = tuple(r if r.timed else replace(r, stored=True) for r in decoded.readings)
+            decoded = replace(decoded, readings=readings)
         self._counters[protocol.name].inc()
         ids = tuple(self._identify(device, reading, n, message) for n, reading in enumerate(decoded.readings))
         return Read(message, device, protocol, decoded, ids)

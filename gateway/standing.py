@@ -2,6 +2,9 @@
 
 The broker repeats a retained message at every connection, as if it were new. One that says what its device said there
 last changes nothing, so it is left alone; one that differs was said while we were away. Only hashes are kept.
+
+What the broker delivers a second time (DUP) may come after what was said later (MQTT 3.1.1, 4.6: only first deliveries
+are in order). Where a message has no time of its own, that it is old shows by what was heard since.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ class Standing:
     def __init__(self, saved: Mapping[tuple[str, str], bytes]) -> None:
         self._said: dict[str, dict[str, bytes]] = {}
         self._count = 0
+        self._heard: set[tuple[str, str]] = set()
+        self._epoch = 0
         self._put(saved)
 
     def news(self, device: str, topic: str, payload: bytes, batch: Changes) -> bool:
@@ -31,6 +36,19 @@ class Standing:
             return False
         batch.standing[key] = digest
         return True
+
+    def outdated(self, device: str, topic: str, *, epoch: int, dup: bool) -> bool:
+        """Whether the broker delivers this again after something newer of the same topic: a first delivery of this
+        connection (`epoch`), or what was retained when it began.
+        """
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._heard.clear()
+        if dup:
+            return (device, topic) in self._heard
+        if len(self._heard) < TOPICS_AT_MOST:
+            self._heard.add((device, topic))
+        return False
 
     def adopt(self, batch: Changes) -> None:
         """The batch is safe."""

@@ -140,9 +140,9 @@ class Shell:
 
     # -- driving it --------------------------------------------------------------------------------------------------
 
-    def message(self, topic: str, body: Any, *, retained: bool = False) -> Message:
+    def message(self, topic: str, body: Any, *, retained: bool = False, dup: bool = False, epoch: int = 1) -> Message:
         payload = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        return Message(topic, payload, 1, 1, retained, 1, self.now)
+        return Message(topic, payload, 1, 1, retained, epoch, self.now, dup)
 
     def event(
         self, device: Device, kind: str, *, at: datetime | None = None, record: str = "", **fields: Any

@@ -113,6 +113,32 @@ def test_a_retained_message_counts_once_however_often_the_broker_repeats_it(tmp_
     again.close()
 
 
+def is_open(shell: Shell) -> bool:
+    """As the first lid is believed to be."""
+    return shell.hub.states.devices["lid-1"].kind.open
+
+
+def test_what_the_broker_delivers_again_after_something_newer_is_on_record_and_moves_nothing(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, devices=(lid(1, topic="yard/well"),))
+    shell.take(shell.message("yard/well", b"open"), shell.message("yard/well", b"shut"))
+    shell.take(shell.message("yard/well", b"open", dup=True))
+    assert not is_open(shell)
+    assert shell.rows("SELECT late FROM events WHERE type='cover_moved' ORDER BY seq") == [(0,), (0,), (1,)]
+    # Of the next connection the retained message comes first, then what was not acknowledged before.
+    shell.take(shell.message("yard/well", b"shut", retained=True, epoch=2))
+    shell.take(shell.message("yard/well", b"open", dup=True, epoch=2))
+    assert not is_open(shell)
+    shell.close()
+
+
+def test_what_the_broker_delivers_again_counts_while_nothing_newer_was_heard(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, devices=(lid(1, topic="yard/well"),))
+    shell.take(shell.message("yard/well", b"shut"))
+    shell.take(*(shell.message("yard/well", word, dup=True, epoch=2) for word in (b"shut", b"open")))
+    assert is_open(shell)
+    shell.close()
+
+
 def test_a_device_registered_anew_is_told_from_what_is_retained(tmp_path: Path) -> None:
     shell = Shell(tmp_path, devices=(lid(1, topic="yard/well"),))
     shell.take(shell.message("yard/well", b"open", retained=True))
