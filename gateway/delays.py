@@ -43,4 +43,4 @@ def _deadline(state: Held, limits: Policies) -> datetime | None:  # noqa: ARG001
     return state.due
 
 
-DELAY_ON = Policy(name=NAME, initial=Held(), scope=_scope, decide=_decide, deadline=_deadline)
+DELAY_ON = Policy(name=NAME, initial=Held(), hears=(), scope=_scope, decide=_decide, deadline=_deadline)

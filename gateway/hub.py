@@ -113,6 +113,8 @@ class Hub:
         self._settings = settings
         self.alerts = alerts
         self._policies = {policy.name: policy for policy in policies}
+        heard = {type_ for policy in policies for type_ in policy.hears}
+        self._hearing = {type_: tuple(p for p in policies if type_ in p.hears) for type_ in heard}
         self.schedule = schedule
         self.states = States(kinds=kinds, protocols=protocols, directory=directory, schedule=self.schedule)
         self.commands = CommandBook(protocols, self.schedule)
@@ -230,7 +232,7 @@ class Hub:
         if cause.late:
             # A late fact moves nothing: decided from the initial state, only its dangers and its figures count.
             _, effects = kind.decide(kind.initial, event, device)
-            for policy in self._policies.values():
+            for policy in self._hearing.get(type(event), ()):
                 if policy.even_late and policy.scope(event, device):
                     effects += policy.decide(policy.initial, event, device, self._settings.policies)[1]
             return self._perform([e for e in effects if isinstance(e, _EVEN_LATE)], cause, batch, turn, salt=b"kind")
@@ -239,7 +241,7 @@ class Hub:
             self.states.keep(device, DeviceState(state.link, after), batch, turn)
         self.schedule.want(("kind", device.id), kind.deadline(after, device))
         facts = self._perform(effects, cause, batch, turn, salt=b"kind")
-        for policy in self._policies.values():
+        for policy in self._hearing.get(type(event), ()):
             scope = policy.scope(event, device)
             if scope:
                 facts += self._decide_policy(policy, scope, event, cause, batch, turn)

@@ -19,6 +19,7 @@ from devices.events import (
     AccessDenied,
     AccessGranted,
     AccessTaken,
+    DeviceStatusChanged,
     DoorChanged,
     Event,
     Listing,
@@ -215,6 +216,7 @@ POLICIES: tuple[Policy, ...] = (
     Policy(
         name="repeated_refusal",
         initial=Refusals(),
+        hears=(AccessDenied, AccessGranted),
         scope=_refusals_scope,
         decide=_refusals,
         deadline=_refusals_deadline,
@@ -222,15 +224,24 @@ POLICIES: tuple[Policy, ...] = (
     Policy(
         name="blocklisted_plate",
         initial=Visit(),
+        hears=(PlateChecked,),
         scope=_blocked_scope,
         decide=_blocked,
         deadline=_visit_deadline,
         even_late=True,
     ),
-    Policy(name="unknown_vehicle", initial=Visit(), scope=_unknown_scope, decide=_unknown, deadline=_visit_deadline),
+    Policy(
+        name="unknown_vehicle",
+        initial=Visit(),
+        hears=(PlateChecked, VehiclePassed),
+        scope=_unknown_scope,
+        decide=_unknown,
+        deadline=_visit_deadline,
+    ),
     Policy(
         name="plate_doubt",
         initial=doubts.Doubts(),
+        hears=(PlateChecked, VehiclePassed),
         scope=doubts.scope,
         decide=doubts.decide,
         deadline=doubts.deadline,
@@ -239,6 +250,7 @@ POLICIES: tuple[Policy, ...] = (
     Policy(
         name="door_open_nobody_passed",
         initial=Opening(),
+        hears=(AccessGranted, AccessTaken, DoorChanged),
         scope=_opening_scope,
         decide=_opening,
         deadline=_opening_deadline,
@@ -246,6 +258,7 @@ POLICIES: tuple[Policy, ...] = (
     Policy(
         name="offline",
         initial=outage.Outage(),
+        hears=(DeviceStatusChanged,),
         scope=outage.scope,
         decide=outage.decide,
         deadline=outage.deadline,

@@ -14,12 +14,13 @@ from gateway import settings
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """One policy. `scope` "" means the event is not its business. `even_late`: a late fact raises its alert too, from
-    the initial state and without changing any.
+    """One policy. `hears`: the types of events it is asked about; `scope` "" means that one is not its business.
+    `even_late`: a late fact raises its alert too, from the initial state and without changing any.
     """
 
     name: str
     initial: Any
+    hears: tuple[type[Event], ...]
     scope: Callable[[Event, Device], str]
     decide: Callable[[Any, Event, Device | None, settings.Policies], Step[Any]]
     deadline: Callable[[Any, settings.Policies], datetime | None]

@@ -114,4 +114,4 @@ def _instance(at: datetime) -> str:
     return f"{at:%Y%m%dT%H%M%S%f}"
 
 
-STAY = Policy(name=CODE, initial=Stay(), scope=scope, decide=decide, deadline=deadline)
+STAY = Policy(name=CODE, initial=Stay(), hears=(VehiclePassed,), scope=scope, decide=decide, deadline=deadline)

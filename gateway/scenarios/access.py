@@ -78,7 +78,12 @@ def _same_opening(state: Passage, at: datetime, limits: Policies) -> bool:
 
 
 TAILGATING = Policy(
-    name="tailgating", initial=Passage(), scope=_passage_scope, decide=_passage, deadline=_passage_deadline
+    name="tailgating",
+    initial=Passage(),
+    hears=(AccessGranted, AccessTaken, DoorChanged),
+    scope=_passage_scope,
+    decide=_passage,
+    deadline=_passage_deadline,
 )
 
 # -- a credential that was good once: a temporary resident whose time is over, a consent withdrawn ---------------------
@@ -135,7 +140,12 @@ def _trying(state: Trying, event: Event, device: Device | None, limits: Policies
 
 
 OLD_CREDENTIAL = Policy(
-    name="old_credential", initial=Trying(), scope=_trying_scope, decide=_trying, deadline=_trying_deadline
+    name="old_credential",
+    initial=Trying(),
+    hears=(AccessDenied,),
+    scope=_trying_scope,
+    decide=_trying,
+    deadline=_trying_deadline,
 )
 
 # -- fever at a terminal that measures it: only in a period somebody has named the law for -----------------------------
@@ -164,4 +174,6 @@ def _day(at: datetime, device: Device) -> date:
     return at.astimezone(ZoneInfo(device.zone)).date()
 
 
-FEVER = Policy(name="fever_at_gate", initial=NoState(), scope=_fever_scope, decide=_fever, deadline=never)
+FEVER = Policy(
+    name="fever_at_gate", initial=NoState(), hears=(SensorMeasured,), scope=_fever_scope, decide=_fever, deadline=never
+)

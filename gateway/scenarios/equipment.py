@@ -49,7 +49,14 @@ def _flaps(state: Flaps, event: Event, device: Device | None, limits: Policies) 
     return state, []
 
 
-FLAPPING = Policy(name="flapping", initial=Flaps(), scope=_flaps_scope, decide=_flaps, deadline=_flaps_deadline)
+FLAPPING = Policy(
+    name="flapping",
+    initial=Flaps(),
+    hears=(DeviceStatusChanged,),
+    scope=_flaps_scope,
+    decide=_flaps,
+    deadline=_flaps_deadline,
+)
 
 # -- a whole circuit of street lights dark at night --------------------------------------------------------------------
 
@@ -97,7 +104,9 @@ def _circuit(state: Circuit, event: Event, device: Device | None, limits: Polici
     return state, []
 
 
-GROUP_DARK = Policy(name="group_dark", initial=Circuit(), scope=_circuit_scope, decide=_circuit, deadline=never)
+GROUP_DARK = Policy(
+    name="group_dark", initial=Circuit(), hears=(LampMeasured,), scope=_circuit_scope, decide=_circuit, deadline=never
+)
 
 # -- stair lights that say nothing themselves, seen by the meter of their circuit --------------------------------------
 
@@ -134,4 +143,6 @@ def _stairs(state: Stairs, event: Event, device: Device | None, limits: Policies
     return replace(state, raised=False), [ClearAlert(code="stair_light_out", at=event.at, device=device.id)]
 
 
-STAIR_CIRCUIT = Policy(name="stair_circuit", initial=Stairs(), scope=_stairs_scope, decide=_stairs, deadline=never)
+STAIR_CIRCUIT = Policy(
+    name="stair_circuit", initial=Stairs(), hears=(LampMeasured,), scope=_stairs_scope, decide=_stairs, deadline=never
+)

@@ -75,7 +75,14 @@ def _gone(state: Guest, at: datetime) -> list[Effect]:
     return [ClearAlert(code=_CODES[state.listing], at=at, instance=instance, device=state.lane)]
 
 
-VISIT = Policy(name="visit", initial=Guest(), scope=_guest_scope, decide=_guest, deadline=_guest_deadline)
+VISIT = Policy(
+    name="visit",
+    initial=Guest(),
+    hears=(PlateChecked, VehiclePassed),
+    scope=_guest_scope,
+    decide=_guest,
+    deadline=_guest_deadline,
+)
 
 # -- no bay is free (停车难) ------------------------------------------------------------------------------------------
 
@@ -115,4 +122,6 @@ def _lot(state: Lot, event: Event, device: Device | None, limits: Policies) -> S
     return state, []
 
 
-PARKING_FULL = Policy(name="parking_full", initial=Lot(), scope=_lot_scope, decide=_lot, deadline=_lot_deadline)
+PARKING_FULL = Policy(
+    name="parking_full", initial=Lot(), hears=(BayChanged,), scope=_lot_scope, decide=_lot, deadline=_lot_deadline
+)

@@ -61,6 +61,7 @@ class Run:
         self.tick(event.at)
         scope = self.policy.scope(event, device)
         if scope:
+            assert type(event) in self.policy.hears
             state = self.states.get(scope, self.policy.initial)
             self._take(scope, *self.policy.decide(state, event, device, LIMITS))
 
