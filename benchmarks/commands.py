@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -154,12 +155,10 @@ def fuzz(
 
     from benchmarks.fuzz import run  # noqa: PLC0415 - as above
 
-    figures = run(
-        files,
-        seed=seed,
-        workers=workers,
-        progress=lambda numbers: track(list(numbers), description="files", console=Console(stderr=True)),
-    )
+    def bar(numbers: Iterable[int]) -> Iterable[int]:
+        return track(list(numbers), description="files", console=Console(stderr=True), auto_refresh=False)
+
+    figures = run(files, seed=seed, workers=workers, progress=bar)
     _print(figures)
     if not figures["ok"]:
         raise typer.Exit(1)

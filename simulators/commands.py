@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 
 from simulators.client import ApiError, Client, register
 from simulators.estate import Estate
@@ -23,6 +23,9 @@ from simulators.run import Run
 from simulators.score import run as score_run
 from simulators.score import table
 from simulators.score.wire import Fact
+
+FACTS_A_STEP = 1000
+"""How far the bar of a score moves at a time."""
 
 
 def simulate(
@@ -94,7 +97,13 @@ def print_score(seed: int, days: int, *, json: bool) -> None:
     console = Console(stderr=True)
 
     def progress(facts: Iterable[Fact], total: int) -> Iterable[Fact]:
-        return track(facts, description="days decided", total=total, console=console)
+        # With auto_refresh a bar left in the middle is joined by its own thread when it is collected: a deadlock.
+        with Progress(console=console, auto_refresh=False) as bar:
+            task = bar.add_task("days decided", total=total)
+            for number, fact in enumerate(facts, 1):
+                yield fact
+                if number % FACTS_A_STEP == 0 or number == total:
+                    bar.update(task, completed=number, refresh=True)
 
     try:
         scored = score_run.run(seed, days, progress)

@@ -35,7 +35,8 @@ def _plates() -> None:
 
 def with_progress(rows: Iterable[tuple[Path, str]]) -> Iterable[tuple[Path, str]]:
     """The rows, with a bar on stderr."""
-    return track(list(rows), description="looking", console=Console(stderr=True))
+    # With auto_refresh a bar left in the middle is joined by its own thread when it is collected: a deadlock.
+    return track(list(rows), description="looking", console=Console(stderr=True), auto_refresh=False)
 
 
 def _report(evaluate: Callable[[Path, Progress], FaceFigures | PlateFigures], labels: Path) -> None:

@@ -56,7 +56,8 @@ def enrol(
         with _token(settings) as token:
             office = Office(url or _address(settings), token)
             consent = {"consent_scope": scope, "consent_until": ends.isoformat(), "recorded_by": recorded_by}
-            bar = track(everybody, description="enrolling", console=Console(stderr=True))
+            # With auto_refresh a bar left in the middle is joined by its own thread when it is collected: a deadlock.
+            bar = track(everybody, description="enrolling", console=Console(stderr=True), auto_refresh=False)
             report = enrol_all(bar, office, consent)
     except (EnrolError, InvalidError) as error:
         typer.echo(str(error), err=True)
