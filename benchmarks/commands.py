@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,9 @@ def _print(figures: dict[str, Any]) -> None:
 @bench.callback()
 def _group() -> None:
     """Measure, with the limit and the peer in the same run."""
+    if find_spec("httpx") is None or find_spec("psutil") is None:
+        typer.echo("bench needs the development packages, which `scripts/test` installs: run it once", err=True)
+        raise typer.Exit(2)
 
 
 @bench.command()
