@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -154,15 +153,10 @@ def fuzz(
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
 ) -> None:
     """Mutated JPEG, PNG and random files through the real pool: every one answered, no worker over its memory."""
-    from rich.console import Console  # noqa: PLC0415 - as above
-    from rich.progress import track  # noqa: PLC0415 - as above
-
     from benchmarks.fuzz import run  # noqa: PLC0415 - as above
+    from vision.commands import with_progress  # noqa: PLC0415 - as above
 
-    def bar(numbers: Iterable[int]) -> Iterable[int]:
-        return track(list(numbers), description="files", console=Console(stderr=True), auto_refresh=False)
-
-    figures = run(files, seed=seed, workers=workers, progress=bar)
+    figures = run(files, seed=seed, workers=workers, progress=lambda numbers: with_progress(numbers, "files"))
     _print(figures)
     if not figures["ok"]:
         raise typer.Exit(1)

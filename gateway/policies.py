@@ -7,7 +7,6 @@ effect names its device. A state that is its policy's initial one again is forgo
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,16 +29,12 @@ from devices.events import (
 )
 from devices.model import Device, Step
 from gateway import delays, doubts, outage, settings, stays
-from gateway.policy import Policy
+from gateway.policy import Policy, plate_digest
 from gateway.scenarios import SCENARIOS
 
 PASSING = timedelta(minutes=10)
 """A vehicle at the barrier, or a door opened for nobody, is of interest so long."""
 NOBODY = "door_open_nobody_passed"
-
-
-def _digest(plate: str) -> str:
-    return hashlib.sha256(plate.encode()).hexdigest()[:16]
 
 
 def _instance(at: datetime) -> str:
@@ -108,7 +103,7 @@ def _visit_deadline(state: Visit, limits: settings.Policies) -> datetime | None:
 
 def _blocked_scope(event: Event, device: Device) -> str:
     blocked = isinstance(event, PlateChecked) and event.listing is Listing.BLOCK
-    return f"{device.id}/{_digest(event.plate)}" if blocked and isinstance(event, PlateChecked) else ""
+    return f"{device.id}/{plate_digest(event.plate)}" if blocked and isinstance(event, PlateChecked) else ""
 
 
 def _blocked(state: Visit, event: Event, device: Device | None, limits: settings.Policies) -> Step[Visit]:  # noqa: ARG001
@@ -125,7 +120,7 @@ def _unknown_scope(event: Event, device: Device) -> str:
         case PlateChecked(settled=False) | PlateChecked(verdict=PlateVerdict.UNSURE):
             return ""  # a better picture may come; and what may be registered is not unknown
         case PlateChecked(listing=Listing.UNKNOWN | Listing.EXPIRED, plate=plate) | VehiclePassed(plate=plate) if plate:
-            return f"{device.id}/{_digest(plate)}"
+            return f"{device.id}/{plate_digest(plate)}"
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -25,6 +26,11 @@ class Policy(Struct, frozen=True, kw_only=True):
     decide: Callable[[Any, Event, Device | None, settings.Policies], Step[Any]]
     deadline: Callable[[Any, settings.Policies], datetime | None]
     even_late: bool = False
+
+
+def plate_digest(plate: str) -> str:
+    """Names a plate in a scope without showing it."""
+    return hashlib.sha256(plate.encode()).hexdigest()[:16]
 
 
 def never(state: Any, limits: settings.Policies) -> None:

@@ -10,7 +10,6 @@ How likely each is follows from how often its exits were missed before, and from
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -19,7 +18,7 @@ from msgspec.structs import replace
 from devices.effects import ClearAlert, Effect, RaiseAlert
 from devices.events import Direction, Event, Ticked, VehiclePassed
 from devices.model import Device, Step
-from gateway.policy import Policy
+from gateway.policy import Policy, plate_digest
 from gateway.settings import Policies
 
 CODE = "vehicle_overstay"
@@ -52,7 +51,7 @@ def scope(event: Event, device: Device) -> str:
     """A plate in a community, without saying whose."""
     if not isinstance(event, VehiclePassed) or not event.plate or event.direction is Direction.UNKNOWN:
         return ""
-    return f"{device.community}/{hashlib.sha256(event.plate.encode()).hexdigest()[:16]}"
+    return f"{device.community}/{plate_digest(event.plate)}"
 
 
 def deadline(state: Stay, limits: Policies) -> datetime | None:

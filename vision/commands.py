@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
 import typer
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 faces = typer.Typer(help="Faces: how well they are told apart.", no_args_is_help=True)
 plates = typer.Typer(help="Number plates: how well they are read.", no_args_is_help=True)
 
+T = TypeVar("T")
 Labels = Annotated[Path, typer.Argument(metavar="LABELS.csv", help="Paths in the file column are relative to it.")]
 
 
@@ -33,10 +34,10 @@ def _plates() -> None:
     """A group even while it has one command."""
 
 
-def with_progress(rows: Iterable[tuple[Path, str]]) -> Iterable[tuple[Path, str]]:
+def with_progress(rows: Iterable[T], description: str = "looking") -> Iterable[T]:
     """The rows, with a bar on stderr."""
     # With auto_refresh a bar left in the middle is joined by its own thread when it is collected: a deadlock.
-    return track(list(rows), description="looking", console=Console(stderr=True), auto_refresh=False)
+    return track(list(rows), description=description, console=Console(stderr=True), auto_refresh=False)
 
 
 def _report(evaluate: Callable[[Path, Progress], FaceFigures | PlateFigures], labels: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -11,7 +10,7 @@ from msgspec.structs import replace
 from devices.effects import ClearAlert, Effect, RaiseAlert
 from devices.events import BayChanged, Direction, Event, Listing, PlateChecked, Ticked, VehiclePassed
 from devices.model import Device, Step
-from gateway.policy import Policy
+from gateway.policy import Policy, plate_digest
 from gateway.settings import Policies
 
 # -- a guest's or a stranger's vehicle that came in and stays ----------------------------------------------------------
@@ -33,7 +32,7 @@ class Guest(Struct, frozen=True, kw_only=True):
 def _guest_scope(event: Event, device: Device) -> str:
     match event:
         case PlateChecked(plate=plate) | VehiclePassed(plate=plate) if plate:
-            return f"{device.community}/{hashlib.sha256(plate.encode()).hexdigest()[:16]}"
+            return f"{device.community}/{plate_digest(plate)}"
     return ""
 
 
