@@ -145,7 +145,8 @@ def _still_valid(gateway: Gateway, caller: Caller) -> bool:
 async def lines(gateway: Gateway, feed: Feed, caller: Caller, cursor: int, *, devices: bool) -> AsyncIterator[str]:
     """The stream of one client from `cursor` on, until it goes, its token ends, or the feed closes."""
     online = await run_in_threadpool(_online, gateway) if devices else {}
-    yield "retry: 2000\n: linli\n\n"
+    # The number is said before there is any event: who is cut off until then goes on from here, not from "now".
+    yield f"retry: 2000\nid: {cursor}\n: linli\n\n"
     compared = checked = time.monotonic()
     read = compared - feed.every_s
     unseen = True  # something was written since the devices were compared
