@@ -18,8 +18,10 @@ from itertools import islice
 from fastapi.concurrency import run_in_threadpool
 
 from api.auth import Caller, authenticate
+from api.errors import ApiError
 from api.facade import Gateway
 from api.views import change_view
+from gateway.feed import Bounds, BrokenError, check
 
 HEARTBEAT_S = 10.0
 PAGE = 200
@@ -90,6 +92,18 @@ def newest(gateway: Gateway) -> int:
     """The last change there is, 0 before the first."""
     row = gateway.store.reader.execute("SELECT coalesce(max(seq), 0) AS seq FROM alert_changes").fetchone()
     return int(row["seq"])
+
+
+def resumable(gateway: Gateway, after: int, known: str = "") -> Bounds:
+    """How far the feed reaches, if somebody who has everything up to `after` can go on without a gap.
+
+    :raises ApiError: 410, retention dropped what follows; 409, this is not the feed they had.
+    """
+    try:
+        return check(gateway.store.reader, after, known)
+    except BrokenError as error:
+        status = 410 if error.gone else 409
+        raise ApiError(status, str(error), more=error.bounds._asdict()) from error
 
 
 def _changes_after(gateway: Gateway, caller: Caller, cursor: int) -> list[tuple[int, str]]:

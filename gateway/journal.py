@@ -16,6 +16,7 @@ from devices.effects import IdentifyFace, ReadPlate, WatchScene
 from devices.events import NAME_OF
 from devices.kinds.link import Link
 from devices.model import DeviceKind
+from gateway import feed
 from gateway.changes import Changes, DeviceState, Job
 from gateway.entries import Entry, entries, entry
 from gateway.ledger import Ledger, signing_key
@@ -31,8 +32,6 @@ QUARANTINE_BYTES = 64 * 1024
 """So much of a quarantined message is kept, sealed."""
 PRUNE_ROWS = 5_000
 _OLD_EVENTS = "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?) AND received_at < ?"
-_OLD_CHANGES = """DELETE FROM alert_changes WHERE seq IN (SELECT seq FROM alert_changes ORDER BY seq LIMIT ?) AND at < ?
-  AND NOT EXISTS (SELECT 1 FROM alerts WHERE alerts.id = alert_changes.alert AND alerts.open = 1)"""
 
 _json = msgspec.json.Encoder()
 _question = msgspec.json.Decoder(IdentifyFace | ReadPlate | WatchScene)
@@ -188,18 +187,8 @@ class Journal:
             )
 
     def _write_alerts(self, batch: Changes) -> None:
-        for change in batch.alert_changes:
-            self._db.execute(
-                "INSERT INTO alert_changes(alert, change, actor, reason, at, body) VALUES (?,?,?,?,?,?)",
-                (
-                    change.alert.id,
-                    change.change,
-                    change.actor,
-                    change.reason,
-                    us(change.at),
-                    _json.encode(change.alert),
-                ),
-            )
+        if batch.alert_changes:
+            feed.append(self._db, batch.alert_changes, self._ledger.head)
         for a in batch.alerts.values():
             self._db.execute(
                 # Not "or replace": a second open alert of one key must fail loudly, not delete the first.
@@ -288,6 +277,7 @@ class Journal:
             return self._ledger.prune(ledger, now, PRUNE_ROWS)
 
         dropped = self._in_one(from_the_ledger)
+        dropped += self._in_one(lambda: feed.forget(self._db, when(alerts), PRUNE_ROWS))
         try:
             return dropped + sum(
                 self._db.execute(statement, values).rowcount
@@ -295,7 +285,6 @@ class Journal:
                     (_OLD_EVENTS, (PRUNE_ROWS, events)),
                     ("DELETE FROM quarantine WHERE at < ?", (quarantine,)),
                     ("DELETE FROM sightings WHERE at < ?", (us(now - REMEMBERED),)),
-                    (_OLD_CHANGES, (PRUNE_ROWS, alerts)),
                     ("DELETE FROM alerts WHERE open=0 AND raised_at < ?", (alerts,)),
                     ("DELETE FROM commands WHERE status NOT IN ('sent', 'accepted') AND requested_at < ?", (alerts,)),
                 )

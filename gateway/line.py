@@ -188,7 +188,9 @@ class Line:
             pseudonym=lambda value: self._shown(value, alert),
             evidence=self._link(alert),
         )
-        return Parcel(seq=change["seq"], alert=alert.id, body=msgspec.json.encode(said), row=row)
+        # A database set back to a backup gives its numbers anew: the hash tells the two changes of one number apart.
+        name = f"{self._subscription.id}.{change['seq']}" + (f".{change['hash'][:8]}" if change["hash"] else "")
+        return Parcel(seq=change["seq"], alert=alert.id, id=name, body=msgspec.json.encode(said), row=row)
 
     def _shown(self, subject: str, alert: Alert) -> str:
         if self._subscription.clear_text:
@@ -220,7 +222,7 @@ class Line:
         return 1 if self._failures else IN_FLIGHT
 
     def _post(self, parcel: Parcel) -> Outcome:
-        headers = sign(self._secrets, f"{self._subscription.id}.{parcel.seq}", int(time.time()), parcel.body)
+        headers = sign(self._secrets, parcel.id, int(time.time()), parcel.body)
         return self._endpoint.post(parcel.body, headers, self._clock())
 
     def _pause(self) -> float | None:
