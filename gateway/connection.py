@@ -7,11 +7,12 @@ to a bound, so that the connection can be used again.
 
 from __future__ import annotations
 
+import io
 import re
 import socket
 import ssl
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gateway.webhooks import Target
 
@@ -42,6 +43,24 @@ class Answer(NamedTuple):
     retry_after: str
 
 
+class _InTime(io.RawIOBase):
+    """What a socket receives, until the time for it is over: a byte now and then does not prolong it."""
+
+    def __init__(self, sock: socket.socket, timeout_s: float) -> None:
+        self._socket, self._timeout_s = sock, timeout_s
+        self.until = 0.0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left_s = self.until - time.monotonic()
+        if left_s <= 0:
+            raise AnswerError("too slow")
+        self._socket.settimeout(min(self._timeout_s, left_s))
+        return self._socket.recv_into(buffer)
+
+
 class Connection:
     """Open from the start. `usable`: it can carry another request.
 
@@ -52,7 +71,6 @@ class Connection:
         self.target = target
         self.usable = True
         self._timeout_s = timeout_s
-        self._until = 0.0
         plain = socket.create_connection((target.ip, target.port), timeout_s)
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -60,7 +78,8 @@ class Connection:
         except BaseException:
             plain.close()
             raise
-        self._file = self._socket.makefile("rb")
+        self._received = _InTime(self._socket, timeout_s)
+        self._file = io.BufferedReader(self._received)
 
     def ask(self, request: bytes) -> Answer:
         """Send a whole request and take its answer.
@@ -69,8 +88,9 @@ class Connection:
         :raises OSError: anything else that goes wrong with it, TLS and `AnswerError` included.
         """
         self.usable = False
-        self._until = time.monotonic() + PATIENCE * self._timeout_s
+        self._received.until = time.monotonic() + PATIENCE * self._timeout_s
         try:
+            self._socket.settimeout(self._timeout_s)
             self._socket.sendall(request)
             first = self._file.readline(LINE_AT_MOST)
         except ConnectionError as error:
@@ -107,8 +127,6 @@ class Connection:
         raise AnswerError("too many headers")
 
     def _line(self) -> bytes:
-        if time.monotonic() > self._until:
-            raise AnswerError("too slow")
         line = self._file.readline(LINE_AT_MOST)
         if not line.endswith(b"\n"):
             raise AnswerError("ends within a line, or in none")
