@@ -41,6 +41,7 @@ SAVE_EVERY_S = 0.25
 SECRETS_EVERY_S = 10.0
 """A rotated secret is used at the latest this long after; the old one is good for much longer."""
 REFUSALS_AT_MOST = 5
+"""So often one change may be refused where others are taken; who takes none is tried for `retry_days`."""
 TROUBLE_AFTER_S = 60.0
 STORE_AGAIN_S = 1.0
 
@@ -49,7 +50,7 @@ _decode = msgspec.json.Decoder(Alert).decode
 
 
 class Line:
-    """The way to one receiver. `trouble`: what is wrong with it, in words, "" if nothing."""
+    """The way to one receiver. `trouble`: what is wrong with it, in words, "" if nothing. `over`: it answered 410 Gone."""
 
     def __init__(
         self,
@@ -88,10 +89,12 @@ class Line:
         self._failures = 0
         self._failing_since = 0.0
         self._paused_until = 0.0
+        self._taken_at = 0.0
         self._look = True
         self._stopping = False
         self._gone = ""
         self.trouble = ""
+        self.over = False
         self._mail: queue.SimpleQueue[tuple[Parcel, int, Future[Outcome]] | None] = queue.SimpleQueue()
         self._senders = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="courier-sender")
         self._thread = threading.Thread(target=self._run, name=f"courier-{subscription.id}", daemon=True)
@@ -102,6 +105,11 @@ class Line:
         if not self._look:
             self._look = True
             self._mail.put(None)
+
+    def refresh(self) -> None:
+        """Its secret may be another one, or there are dead letters to replay. Never blocks."""
+        self._secrets_until = 0.0
+        self.wake()
 
     def ask_to_stop(self) -> None:
         """Let it finish what is on its way."""
@@ -212,7 +220,7 @@ class Line:
             if parcel is None:
                 return
             parcel.attempts += 1
-            parcel.first_tried = parcel.first_tried or now
+            parcel.first_tried, parcel.tried = parcel.first_tried or now, now
             self._flying += 1
             sent: Future[Outcome] = self._senders.submit(self._post, parcel)
             sent.add_done_callback(lambda f, p=parcel, n=self._failures: self._mail.put((p, n, f)))  # type: ignore[misc]
@@ -260,15 +268,26 @@ class Line:
             return
         self._failures, self._failing_since, self.trouble = 0, 0.0, ""
         if outcome.kind is Kind.TAKEN:
+            self._taken_at = now
             self._lanes.done(parcel)
             if parcel.row:
                 self._arrived.append(parcel.row)
         elif outcome.kind is Kind.GONE:
             self._gone = outcome.reason
-        elif parcel.attempts >= REFUSALS_AT_MOST:
+        elif parcel.attempts >= REFUSALS_AT_MOST and parcel.first_tried < self._taken_at < parcel.tried:
             self._give_up(parcel, outcome.reason)
         else:
-            self._lanes.put_back(parcel, now + self._backoff(parcel.attempts))
+            if now - parcel.first_tried >= TROUBLE_AFTER_S:
+                self.trouble = (
+                    f"the receiver at {self._host} refuses alerts ({outcome.reason}); check it and its secret"
+                )
+            self._again(parcel, outcome, now)
+
+    def _again(self, parcel: Parcel, outcome: Outcome, now: float) -> None:
+        if now - parcel.first_tried >= self._settings.webhooks.retry_days * 86400:
+            self._give_up(parcel, outcome.reason)
+        else:
+            self._lanes.put_back(parcel, now + max(self._backoff(parcel.attempts), outcome.retry_after_s))
 
     def _unavailable(self, parcel: Parcel, launched: int, outcome: Outcome, now: float) -> None:
         if launched == self._failures:  # those that were on their way together fail together, and count once
@@ -277,10 +296,7 @@ class Line:
             self._paused_until = now + max(self._backoff(self._failures), outcome.retry_after_s)
         if now - self._failing_since >= TROUBLE_AFTER_S:
             self.trouble = f"the receiver at {self._host} takes no alerts ({outcome.reason}); check it and its address"
-        if now - parcel.first_tried >= self._settings.webhooks.retry_days * 86400:
-            self._give_up(parcel, outcome.reason)
-        else:
-            self._lanes.put_back(parcel, now + max(self._backoff(parcel.attempts), outcome.retry_after_s))
+        self._again(parcel, outcome, now)
 
     def _give_up(self, parcel: Parcel, reason: str) -> None:
         _log.warning("alert_not_delivered", subscription=self._subscription.id, change=parcel.seq, reason=reason)
@@ -298,7 +314,7 @@ class Line:
         if self._gone:
             self._tables.disable(self._subscription.id, self._gone)
             _log.warning("subscription_disabled", subscription=self._subscription.id, reason=self._gone)
-            self._stopping, self._gone = True, ""
+            self._stopping, self._gone, self.over = True, "", True
         if not self._unsaved or (now - self._saved_at < SAVE_EVERY_S and not force):
             return
         cursor = self._lanes.cursor
