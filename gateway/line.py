@@ -50,7 +50,7 @@ _decode = msgspec.json.Decoder(Alert).decode
 
 
 class Line:
-    """The way to one receiver. `trouble`: what is wrong with it, in words, "" if nothing. `over`: it answered 410 Gone."""
+    """The way to one receiver. `trouble`: what is wrong with it, in words, "" if nothing. `over`: it said 410 Gone."""
 
     def __init__(
         self,
