@@ -93,9 +93,7 @@ def newest(gateway: Gateway) -> int:
 
 
 def _changes_after(gateway: Gateway, caller: Caller, cursor: int) -> list[tuple[int, str]]:
-    rows = gateway.store.reader.execute(
-        "SELECT * FROM alert_changes WHERE seq > ? ORDER BY seq LIMIT ?", (cursor, PAGE)
-    ).fetchall()
+    rows = gateway.store.latest.after(cursor, PAGE)
     return [(row["seq"], change_view(row, gateway, caller).model_dump_json(exclude_unset=True)) for row in rows]
 
 

@@ -16,8 +16,9 @@ from devices.effects import IdentifyFace, ReadPlate, WatchScene
 from devices.events import NAME_OF
 from devices.kinds.link import Link
 from devices.model import DeviceKind
-from gateway.changes import Changes, DeviceState, Job
+from gateway.changes import AlertChange, Changes, DeviceState, Job
 from gateway.entries import Entry, entries, entry
+from gateway.latest import Row
 from gateway.ledger import Ledger, signing_key
 from gateway.pseudonyms import Pseudonyms
 from gateway.replay import REMEMBERED, Sighting
@@ -87,6 +88,7 @@ class Journal:
     ) -> None:
         self._closed = False
         self._db = store.connect()
+        self._latest = store.latest
         self._vault = vault
         self._retention = retention
         self._limits = limits
@@ -110,7 +112,7 @@ class Journal:
         :raises CommitError: it could not be written.
         """
         said = self._said(batch)
-        self._in_one(lambda: self._write(batch, said, now))
+        self._latest.add(self._in_one(lambda: self._write(batch, said, now)))
 
     def _said(self, batch: Changes) -> list[Entry]:
         """What the ledger will say of it. A community's first pseudonym makes its key, outside of the transaction."""
@@ -119,12 +121,14 @@ class Journal:
         except sqlite3.Error as error:
             raise CommitError(f"the database cannot be written: {error}") from error
 
-    def _write(self, batch: Changes, said: list[Entry], now: datetime) -> None:
+    def _write(self, batch: Changes, said: list[Entry], now: datetime) -> list[Row]:
         self._write_facts(batch)
+        changes = [self._write_change(change) for change in batch.alert_changes]
         self._write_alerts(batch)
         self._write_work(batch)
         self._write_rest(batch, now)
         self._ledger.append(said, now)
+        return changes
 
     def _in_one(self, write: Callable[[], T]) -> T:
         """One durable transaction; an error undoes it, and the ledger goes on from what is there."""
@@ -187,19 +191,19 @@ class Journal:
                 [(p.device, p.metric, us(p.at), p.value) for p in batch.points],
             )
 
+    def _write_change(self, change: AlertChange) -> Row:
+        row = {
+            "alert": change.alert.id,
+            "change": change.change,
+            "actor": change.actor,
+            "reason": change.reason,
+            "at": us(change.at),
+            "body": _json.encode(change.alert),
+        }
+        sql = "INSERT INTO alert_changes(alert, change, actor, reason, at, body) VALUES (?,?,?,?,?,?)"
+        return row | {"seq": self._db.execute(sql, tuple(row.values())).lastrowid}
+
     def _write_alerts(self, batch: Changes) -> None:
-        for change in batch.alert_changes:
-            self._db.execute(
-                "INSERT INTO alert_changes(alert, change, actor, reason, at, body) VALUES (?,?,?,?,?,?)",
-                (
-                    change.alert.id,
-                    change.change,
-                    change.actor,
-                    change.reason,
-                    us(change.at),
-                    _json.encode(change.alert),
-                ),
-            )
         for a in batch.alerts.values():
             self._db.execute(
                 # Not "or replace": a second open alert of one key must fail loudly, not delete the first.

@@ -91,10 +91,7 @@ def list_alert_changes(
     limit: Limit = 100,
 ) -> Response:
     """Every change of every alert in order, without a gap: for backends that pull."""
-    rows = gateway.store.reader.execute(
-        "SELECT * FROM alert_changes WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
-    ).fetchall()
-    items = [views.change_view(row, gateway, caller) for row in rows]
+    items = [views.change_view(row, gateway, caller) for row in gateway.store.latest.after(after, limit)]
     return _json(schemas.ChangePage(items=items, next=items[-1].seq if items else after))
 
 
