@@ -18,8 +18,10 @@ from itertools import islice
 from fastapi.concurrency import run_in_threadpool
 
 from api.auth import Caller, authenticate
+from api.errors import ApiError
 from api.facade import Gateway
 from api.views import change_view
+from gateway.feed import Bounds, BrokenError, check
 
 HEARTBEAT_S = 10.0
 PAGE = 200
@@ -92,6 +94,18 @@ def newest(gateway: Gateway) -> int:
     return int(row["seq"])
 
 
+def resumable(gateway: Gateway, after: int, known: str = "") -> Bounds:
+    """How far the feed reaches, if somebody who has everything up to `after` can go on without a gap.
+
+    :raises ApiError: 410, retention dropped what follows; 409, this is not the feed they had.
+    """
+    try:
+        return check(gateway.store.reader, after, known)
+    except BrokenError as error:
+        status = 410 if error.gone else 409
+        raise ApiError(status, str(error), more=error.bounds._asdict()) from error
+
+
 def _changes_after(gateway: Gateway, caller: Caller, cursor: int) -> list[tuple[int, str]]:
     rows = gateway.store.latest.after(cursor, PAGE)
     return [(row["seq"], change_view(row, gateway, caller).model_dump_json(exclude_unset=True)) for row in rows]
@@ -143,7 +157,8 @@ def _still_valid(gateway: Gateway, caller: Caller) -> bool:
 async def lines(gateway: Gateway, feed: Feed, caller: Caller, cursor: int, *, devices: bool) -> AsyncIterator[str]:
     """The stream of one client from `cursor` on, until it goes, its token ends, or the feed closes."""
     online = await run_in_threadpool(_online, gateway) if devices else {}
-    yield "retry: 2000\n: linli\n\n"
+    # The number is said before there is any event: who is cut off until then goes on from here, not from "now".
+    yield f"retry: 2000\nid: {cursor}\n: linli\n\n"
     compared = checked = time.monotonic()
     read = compared - feed.every_s
     unseen = True  # something was written since the devices were compared

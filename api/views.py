@@ -111,7 +111,8 @@ def history_entry(row: Row) -> schemas.HistoryEntry:
 
 def change_view(row: Row, gateway: Gateway, caller: Caller) -> schemas.AlertChangeView:
     """One row of `alert_changes` with the alert as it then stood."""
-    return schemas.AlertChangeView(**_change(row), alert=alert_view(read_alert(row["body"]), gateway, caller))
+    alert = alert_view(read_alert(row["body"]), gateway, caller)
+    return schemas.AlertChangeView(**_change(row), alert=alert, hash=row["hash"], ledger=row["ledger"])
 
 
 def _change(row: Row) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from devices.effects import IdentifyFace, ReadPlate, WatchScene
 from devices.events import NAME_OF
 from devices.kinds.link import Link
 from devices.model import DeviceKind
-from gateway.changes import AlertChange, Changes, DeviceState, Job
+from gateway import feed
+from gateway.changes import Changes, DeviceState, Job
 from gateway.entries import Entry, entries, entry
 from gateway.latest import Row
 from gateway.ledger import Ledger, signing_key
@@ -32,8 +33,6 @@ QUARANTINE_BYTES = 64 * 1024
 """So much of a quarantined message is kept, sealed."""
 PRUNE_ROWS = 5_000
 _OLD_EVENTS = "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?) AND received_at < ?"
-_OLD_CHANGES = """DELETE FROM alert_changes WHERE seq IN (SELECT seq FROM alert_changes ORDER BY seq LIMIT ?) AND at < ?
-  AND NOT EXISTS (SELECT 1 FROM alerts WHERE alerts.id = alert_changes.alert AND alerts.open = 1)"""
 
 _json = msgspec.json.Encoder()
 _question = msgspec.json.Decoder(IdentifyFace | ReadPlate | WatchScene)
@@ -123,7 +122,7 @@ class Journal:
 
     def _write(self, batch: Changes, said: list[Entry], now: datetime) -> list[Row]:
         self._write_facts(batch)
-        changes = [self._write_change(change) for change in batch.alert_changes]
+        changes = feed.append(self._db, batch.alert_changes, self._ledger.head) if batch.alert_changes else []
         self._write_alerts(batch)
         self._write_work(batch)
         self._write_rest(batch, now)
@@ -190,18 +189,6 @@ class Journal:
                 "INSERT INTO points(device, metric, at, value) VALUES (?,?,?,?)",
                 [(p.device, p.metric, us(p.at), p.value) for p in batch.points],
             )
-
-    def _write_change(self, change: AlertChange) -> Row:
-        row = {
-            "alert": change.alert.id,
-            "change": change.change,
-            "actor": change.actor,
-            "reason": change.reason,
-            "at": us(change.at),
-            "body": _json.encode(change.alert),
-        }
-        sql = "INSERT INTO alert_changes(alert, change, actor, reason, at, body) VALUES (?,?,?,?,?,?)"
-        return row | {"seq": self._db.execute(sql, tuple(row.values())).lastrowid}
 
     def _write_alerts(self, batch: Changes) -> None:
         for a in batch.alerts.values():
@@ -292,6 +279,7 @@ class Journal:
             return self._ledger.prune(ledger, now, PRUNE_ROWS)
 
         dropped = self._in_one(from_the_ledger)
+        dropped += self._in_one(lambda: feed.forget(self._db, when(alerts), PRUNE_ROWS))
         try:
             return dropped + sum(
                 self._db.execute(statement, values).rowcount
@@ -299,7 +287,6 @@ class Journal:
                     (_OLD_EVENTS, (PRUNE_ROWS, events)),
                     ("DELETE FROM quarantine WHERE at < ?", (quarantine,)),
                     ("DELETE FROM sightings WHERE at < ?", (us(now - REMEMBERED),)),
-                    (_OLD_CHANGES, (PRUNE_ROWS, alerts)),
                     ("DELETE FROM alerts WHERE open=0 AND raised_at < ?", (alerts,)),
                     ("DELETE FROM commands WHERE status NOT IN ('sent', 'accepted') AND requested_at < ?", (alerts,)),
                 )

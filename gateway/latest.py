@@ -16,7 +16,7 @@ from typing import Any
 KEPT = 2000
 
 Row = Mapping[str, Any]
-"""seq, alert, change, actor, reason, at (us since 1970 UTC), body (the alert as it then stood, JSON)."""
+"""seq, alert, change, actor, reason, at (us since 1970 UTC), body (the alert as it then stood, JSON), hash, ledger."""
 
 
 class Latest:
@@ -43,4 +43,4 @@ class Latest:
         if kept:
             return newer[: -limit - 1 : -1]
         sql = "SELECT * FROM alert_changes WHERE seq > ? ORDER BY seq LIMIT ?"
-        return self._reader().execute(sql, (seq, limit)).fetchall()
+        return [dict(row) for row in self._reader().execute(sql, (seq, limit))]

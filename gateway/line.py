@@ -198,7 +198,7 @@ class Line:
         found = self._store.reader.execute("SELECT * FROM alert_changes WHERE seq=?", (change,)).fetchone()
         if found is not None:
             self._replaying.add(row)
-            self._lanes.add(self._parcel(found, _decode(found["body"]), row))
+            self._lanes.add(self._parcel(dict(found), _decode(found["body"]), row))
 
     def _parcel(self, change: Row, alert: Alert, row: int) -> Parcel:
         source = f"/linli/{self._settings.community}"
@@ -209,7 +209,9 @@ class Line:
             pseudonym=lambda value: self._shown(value, alert),
             evidence=self._link(alert),
         )
-        return Parcel(seq=change["seq"], alert=alert.id, body=msgspec.json.encode(said), row=row)
+        # A database set back to a backup gives its numbers anew: the hash tells the two changes of one number apart.
+        name = f"{self._subscription.id}.{change['seq']}" + (f".{change['hash'][:8]}" if change["hash"] else "")
+        return Parcel(seq=change["seq"], alert=alert.id, id=name, body=msgspec.json.encode(said), row=row)
 
     def _shown(self, subject: str, alert: Alert) -> str:
         if self._subscription.clear_text:
@@ -240,7 +242,7 @@ class Line:
         return 1 if self._failures else IN_FLIGHT
 
     async def _deliver(self, parcel: Parcel, launched: int) -> None:
-        headers = sign(self._secrets, f"{self._subscription.id}.{parcel.seq}", int(time.time()), parcel.body)
+        headers = sign(self._secrets, parcel.id, int(time.time()), parcel.body)
         outcome = await self._endpoint.post(parcel.body, headers, self._clock())
         self._flying -= 1
         self._judge(parcel, launched, outcome)

@@ -28,9 +28,9 @@ class Post(NamedTuple):
 class Sender:
     """An endpoint that may call 127.0.0.1, on an event loop that runs while it posts."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, timeout_s: float = 5) -> None:
         self._runner = asyncio.Runner()
-        self._endpoint = Endpoint(url, allow=[ip_network("127.0.0.0/8")], timeout_s=5, connections=1)
+        self._endpoint = Endpoint(url, allow=[ip_network("127.0.0.0/8")], timeout_s=timeout_s, connections=1)
 
     def post(self, body: bytes, headers: dict[str, str]) -> Outcome:
         return self._runner.run(self._endpoint.post(body, headers, 0.0))

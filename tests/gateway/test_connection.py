@@ -1,5 +1,6 @@
 """What a receiver may answer, said by a real socket."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -94,6 +95,29 @@ def test_the_connection_is_given_up_after(serve: Callable[..., tuple[Raw, Sender
 def test_it_does_not_count_as_delivered(serve: Callable[..., tuple[Raw, Sender]], answer: bytes) -> None:
     _, sender = serve([answer])
     assert sender.post(b"{}", {}) == Outcome(Kind.UNAVAILABLE, "AnswerError")
+
+
+@pytest.mark.parametrize(
+    "begin", [b"HTT", b"HTTP/1.1 200 OK\r\na: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n"]
+)
+def test_an_answer_that_drips_in_is_not_waited_for_to_its_end(begin: bytes) -> None:
+    server, dripped = socket.create_server(("127.0.0.1", 0)), []
+
+    def drip() -> None:
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(OSError):  # the sender has hung up
+            connection.sendall(begin)
+            while not threading.Event().wait(0.02):
+                connection.sendall(b"x")
+                dripped.append(1)
+
+    threading.Thread(target=drip, daemon=True).start()
+    url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+    sender = Sender(url, timeout_s=0.2)
+    assert sender.post(b"{}", {}).kind is Kind.UNAVAILABLE
+    assert len(dripped) < 1000, "bytes: a header may have 8192, an answer 65536"
+    sender.close()
+    server.close()
 
 
 def test_a_connection_closed_while_it_was_kept_is_opened_again(serve: Callable[..., tuple[Raw, Sender]]) -> None:
