@@ -17,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from gateway.changes import AlertChange
+from gateway.latest import Row
 from gateway.store import us
 
 FORGOTTEN = "alert_changes_forgotten"
@@ -66,24 +67,34 @@ def linked(before: str, ledger: str, seq: int, change: AlertChange) -> str:
     return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
-def append(db: sqlite3.Connection, changes: Iterable[AlertChange], ledger: str) -> None:
-    """Write changes behind those that are there, within the transaction that is open."""
+def append(db: sqlite3.Connection, changes: Iterable[AlertChange], ledger: str) -> list[Row]:
+    """Write changes behind those that are there, within the transaction that is open; the rows."""
     last = db.execute("SELECT hash FROM alert_changes ORDER BY seq DESC LIMIT 1").fetchone()
     said = db.execute("SELECT seq FROM sqlite_sequence WHERE name='alert_changes'").fetchone()
     before, seq = (last[0] if last else ""), (said[0] if said else 0)
-    rows = []
+    rows: list[Row] = []
     for change in changes:
         seq += 1
         before = linked(before, ledger, seq, change)
-        body = _json.encode(change.alert)
         rows.append(
-            (seq, change.alert.id, change.change, change.actor, change.reason, us(change.at), body, before, ledger)
+            {
+                "seq": seq,
+                "alert": change.alert.id,
+                "change": change.change,
+                "actor": change.actor,
+                "reason": change.reason,
+                "at": us(change.at),
+                "body": _json.encode(change.alert),
+                "hash": before,
+                "ledger": ledger,
+            }
         )
     db.executemany(
         "INSERT INTO alert_changes(seq, alert, change, actor, reason, at, body, hash, ledger)"
-        " VALUES (?,?,?,?,?,?,?,?,?)",
+        " VALUES (:seq, :alert, :change, :actor, :reason, :at, :body, :hash, :ledger)",
         rows,
     )
+    return rows
 
 
 def forget(db: sqlite3.Connection, before: datetime, limit: int) -> int:

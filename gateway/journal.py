@@ -20,6 +20,7 @@ from devices.model import DeviceKind
 from gateway import feed
 from gateway.changes import Changes, DeviceState, Job
 from gateway.entries import Entry, entries, entry
+from gateway.latest import Row
 from gateway.ledger import Ledger, signing_key
 from gateway.pseudonyms import Pseudonyms
 from gateway.replay import REMEMBERED, Sighting
@@ -91,6 +92,7 @@ class Journal:
     ) -> None:
         self._closed = False
         self._db = store.connect()
+        self._latest = store.latest
         self._vault = vault
         self._retention = retention
         self._limits = limits
@@ -126,7 +128,7 @@ class Journal:
         :raises CommitError: it could not be written.
         """
         said = self._said(batch)
-        self._in_one(lambda: self._write(batch, said, now))
+        self._latest.add(self._in_one(lambda: self._write(batch, said, now)))
 
     def _said(self, batch: Changes) -> list[Entry]:
         """What the ledger will say of it. A community's first pseudonym makes its key, outside of the transaction."""
@@ -135,12 +137,14 @@ class Journal:
         except sqlite3.Error as error:
             raise CommitError(f"the database cannot be written: {error}") from error
 
-    def _write(self, batch: Changes, said: list[Entry], now: datetime) -> None:
+    def _write(self, batch: Changes, said: list[Entry], now: datetime) -> list[Row]:
         self._write_facts(batch)
+        changes = feed.append(self._db, batch.alert_changes, self._ledger.head) if batch.alert_changes else []
         self._write_alerts(batch)
         self._write_work(batch)
         self._write_rest(batch, now)
         self._ledger.append(self._ledger.noted(now) + said, now)
+        return changes
 
     def _in_one(self, write: Callable[[], T]) -> T:
         """One durable transaction; an error undoes it, and the ledger goes on from what is there."""
@@ -217,8 +221,6 @@ class Journal:
             )
 
     def _write_alerts(self, batch: Changes) -> None:
-        if batch.alert_changes:
-            feed.append(self._db, batch.alert_changes, self._ledger.head)
         for a in batch.alerts.values():
             self._db.execute(
                 # Not "or replace": a second open alert of one key must fail loudly, not delete the first.

@@ -107,10 +107,7 @@ def list_alert_changes(
     so that whoever reads can prove it.
     """
     held = resumable(gateway, after, known or "")
-    rows = gateway.store.reader.execute(
-        "SELECT * FROM alert_changes WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
-    ).fetchall()
-    items = [views.change_view(row, gateway, caller) for row in rows]
+    items = [views.change_view(row, gateway, caller) for row in gateway.store.latest.after(after, limit)]
     page = schemas.ChangePage(items=items, next=items[-1].seq if items else after, forgotten=held.forgotten)
     return _json(page)
 
