@@ -39,7 +39,7 @@ READ_ROWS = 256
 SAVE_EVERY_S = 0.25
 """The cursor is written at most this often: what is lost with it is only delivered again, under the same id."""
 SECRETS_EVERY_S = 10.0
-"""A rotated secret is used at the latest this long after; the old one is good for much longer."""
+"""So often secrets and places are read anew."""
 REFUSALS_AT_MOST = 5
 """So often one change may be refused where others are taken; who takes none is tried for `retry_days`."""
 TROUBLE_AFTER_S = 60.0
@@ -78,6 +78,7 @@ class Line:
         )
         self._secrets: list[bytes] = []
         self._secrets_until = 0.0
+        self._above: dict[str, frozenset[str]] = {}
         self._lanes = Lanes(subscription.cursor)
         self._given_up = tables.given_up(subscription.id, subscription.cursor)
         self._replaying: set[int] = set()
@@ -176,6 +177,7 @@ class Line:
         if self._clock() >= self._secrets_until:
             self._secrets = self._tables.secrets(self._subscription.id, us(datetime.now(UTC)))
             self._secrets_until = self._clock() + SECRETS_EVERY_S
+            self._above.clear()
         if not self._look or self._lanes.waiting >= WAITING_AT_MOST or self._lanes.held >= HELD_AT_MOST:
             return
         self._look = False  # before reading: what is written from here on sets it again
@@ -189,12 +191,17 @@ class Line:
             raise
         for found in rows:
             alert = _decode(found["body"])
-            if found["seq"] in self._given_up or not self._subscription.wants(alert):
+            if found["seq"] in self._given_up or not self._subscription.wants(alert, self._places_above):
                 self._lanes.skip(found["seq"])
             else:
                 self._lanes.add(self._parcel(found, alert, 0))
         if len(rows) == READ_ROWS:
             self._look = True
+
+    def _places_above(self, place: str) -> frozenset[str]:
+        if place not in self._above:
+            self._above[place] = self._tables.above(place)
+        return self._above[place]
 
     def _load_letters(self) -> None:
         """Take up again the dead letters somebody asked for."""

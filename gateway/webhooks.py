@@ -212,5 +212,6 @@ def _check(address: str, allow: Sequence[Network]) -> None:
         raise BlockedError("the address belongs to a cloud's metadata service")
     if ip.is_link_local or ip.is_multicast or ip.is_unspecified or (ip.is_reserved and not ip.is_loopback):
         raise BlockedError("link-local, multicast, unspecified and reserved addresses are not called")
-    if not ip.is_global and not any(ip in network for network in allow):
+    site_local = isinstance(ip, ipaddress.IPv6Address) and ip.is_site_local  # fec0::/10, which counts as global
+    if (site_local or not ip.is_global) and not any(ip in network for network in allow):
         raise BlockedError("loopback and private addresses are called only where webhooks.allow lists their network")

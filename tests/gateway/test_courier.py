@@ -50,7 +50,7 @@ class Estate:
                 ),
             )
 
-    def change(self, count: int = 1, *, alerts: int = 1, code: str = "door_held_open") -> None:
+    def change(self, count: int = 1, *, alerts: int = 1, code: str = "door_held_open", **place: str) -> None:
         body = {
             f"alert-{n}": msgspec.json.encode(
                 Alert(
@@ -63,6 +63,7 @@ class Estate:
                     first_seen=NOW,
                     last_seen=NOW,
                     raised_at=NOW,
+                    **place,
                 )
             )
             for n in range(alerts)
@@ -143,6 +144,38 @@ def test_only_what_was_asked_for_is_delivered_and_the_cursor_passes_the_rest(
     courier.stop()
     assert sequences(receiver) == [4]
     assert estate.cursor == 6
+
+
+def test_a_place_is_asked_for_at_any_level_and_an_alert_keeps_its_grid_when_grids_are_drawn_anew(
+    estate: Estate, receiver: Receiver
+) -> None:
+    def draw(grid_of_b7: str) -> None:
+        places = [("street", "subdistrict", ""), ("c1", "community", "street"), ("b7", "building", grid_of_b7)]
+        places += [("g3", "grid", "c1"), ("g4", "grid", "c1"), ("elsewhere", "subdistrict", "")]
+        with estate.store.write() as db:
+            db.execute("DELETE FROM places")
+            db.executemany("INSERT INTO places(id, kind, name, parent) VALUES (?,?,'',?)", places)
+
+    for place in ("street", "g3", "g4", "b7", "elsewhere"):
+        estate.subscribe(receiver.url, name=place)
+        with estate.store.write() as db:
+            db.execute("UPDATE subscriptions SET places=? WHERE id=?", (json.dumps([place]), place))
+    draw("g3")
+    estate.change(alerts=1, grid="g3", building="b7")
+    courier = estate.courier()
+    receiver.wait(lambda: len(receiver.taken) == 3)
+    draw("g4")
+    courier.wake()
+    estate.change(alerts=1, grid="g3", building="b7")  # the end of the alert that began in g3
+    estate.change(alerts=1, grid="g4", building="b7")  # and a new one
+    courier.tell()
+    receiver.wait(lambda: len(receiver.taken) == 9)
+    courier.stop()
+    heard = {
+        place: [int(p.id.split(".")[1]) for p in receiver.taken if p.id.startswith(place)] for place in ("g3", "g4")
+    }
+    assert heard == {"g3": [1, 2], "g4": [3]}
+    assert not any(post.id.startswith("elsewhere") for post in receiver.posts)
 
 
 def test_a_receiver_that_fails_gets_it_again_under_the_same_id(estate: Estate, receiver: Receiver) -> None:
