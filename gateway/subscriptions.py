@@ -16,8 +16,8 @@ from gateway.webhooks import secret_bytes
 
 class Subscription(Struct, frozen=True, kw_only=True):
     """One receiver. Empty `types`, `communities` or `places` (ids, from the building up to the district): all.
-    `cursor`: the last `alert_changes.seq` it is done with. `disabled`: why nothing is delivered any more, "" while it is.
-    What a contract with it may allow: `clear_text` (people and plates themselves instead of pseudonyms),
+    `cursor`: the last `alert_changes.seq` it is done with. `disabled`: why nothing is delivered any more, "" while it
+    is. What a contract with it may allow: `clear_text` (people and plates themselves instead of pseudonyms),
     `evidence_hours` (links to pictures, good for so long; 0: none).
     """
 
@@ -33,8 +33,8 @@ class Subscription(Struct, frozen=True, kw_only=True):
     disabled: str = ""
 
     def wants(self, alert: Alert, above: Callable[[str], frozenset[str]]) -> bool:
-        """Whether it is to hear of this alert. `above`: a place and those it lies in. An alert keeps the grid in which it
-        was raised, so that who heard of its beginning hears of its end, wherever its building belongs by then.
+        """Whether it is to hear of this alert. `above`: a place and those it lies in. An alert keeps the grid in which
+        it was raised, so that who heard of its beginning hears of its end, wherever its building belongs by then.
         """
         return (
             alert.severity <= self.max_severity
