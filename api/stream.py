@@ -50,7 +50,7 @@ class Feed:
         self._written = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
         self._clients: set[asyncio.Event] = set()
-        self._views: dict[bool, _View] = {}
+        self._views: dict[str, _View] = {}
         self.closing = False
 
     def open(self) -> None:
@@ -75,7 +75,8 @@ class Feed:
     @contextlib.contextmanager
     def client(self, caller: Caller) -> Iterator[tuple[asyncio.Event, _View]]:
         """An event that is set when there may be something new, and where it is then to be found."""
-        view = self._views.setdefault(caller.may("people:read"), _View(self._gateway))
+        # Who may see people sees the same; of the others each sees the words that were typed in their own name.
+        view = self._views.setdefault("" if caller.may("people:read") else caller.name, _View(self._gateway))
         woken = asyncio.Event()
         self._clients.add(woken)
         try:

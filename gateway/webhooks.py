@@ -69,7 +69,7 @@ def cloud_event(
 def _data(change: Mapping[str, Any], alert: Alert, pseudonym: Pseudonym, evidence: str | None) -> dict[str, Any]:
     kind = ALERT_TYPES[alert.type]
     # An instance may be a registry id, or whatever a plug-in put there.
-    plain = not alert.subject and _said(alert.instance)
+    plain = not alert.subject and said(alert.instance)
     instance = alert.instance if plain or not alert.instance else pseudonym(alert.instance)
     return {
         "alert": alert.id,
@@ -110,11 +110,12 @@ def public_detail(detail: Mapping[str, Any]) -> dict[str, int | float | bool | s
     return {
         name: value
         for name, value in list(detail.items())[:DETAILS_AT_MOST]
-        if _CODE.fullmatch(name) and not _PERSONAL.search(name) and _said(value)
+        if _CODE.fullmatch(name) and not _PERSONAL.search(name) and said(value)
     }
 
 
-def _said(value: Any) -> bool:
+def said(value: Any) -> bool:
+    """Whether a fact may leave as it is: a number, a boolean or a short code that is no id of the register."""
     if isinstance(value, str):
         return bool(_CODE.fullmatch(value)) and not _PERSONAL_VALUE.match(value)
     return isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
