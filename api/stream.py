@@ -22,7 +22,7 @@ from fastapi.concurrency import run_in_threadpool
 from api.auth import Caller, authenticate
 from api.errors import ApiError
 from api.facade import Gateway
-from api.views import change_view
+from api.views import change_fields, json_of
 from gateway.feed import Bounds, BrokenError, check
 
 HEARTBEAT_S = 10.0
@@ -119,7 +119,7 @@ class _View:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._followers: list[Caller] = []
-        self._kept: deque[tuple[int, str]] = deque(maxlen=KEPT)
+        self._kept: deque[tuple[int, bytes]] = deque(maxlen=KEPT)
         self._last = 0
         self._page = _Page(b"", 0, full=False)
         self._page_after = 0
@@ -157,18 +157,18 @@ class _View:
         return self._page
 
 
-def _worded(gateway: Gateway, caller: Caller, cursor: int) -> list[tuple[int, str]]:
+def _worded(gateway: Gateway, caller: Caller, cursor: int) -> list[tuple[int, bytes]]:
     """At most `PAGE` changes after the cursor, each with its number."""
     found = []
     for row in gateway.store.latest.after(cursor, PAGE):
-        said = change_view(row, gateway, caller).model_dump_json(exclude_unset=True)
-        found.append((row["seq"], f"id: {row['seq']}\nevent: alert\ndata: {said}\n\n"))
+        said = json_of(change_fields(row, gateway, caller))
+        found.append((row["seq"], b"id: %d\nevent: alert\ndata: %b\n\n" % (row["seq"], said)))
     return found
 
 
-def _paged(worded: list[tuple[int, str]], cursor: int) -> _Page:
+def _paged(worded: list[tuple[int, bytes]], cursor: int) -> _Page:
     last = worded[-1][0] if worded else cursor
-    return _Page("".join(event for _, event in worded).encode(), last, full=len(worded) == PAGE)
+    return _Page(b"".join(event for _, event in worded), last, full=len(worded) == PAGE)
 
 
 def newest(gateway: Gateway) -> int:
