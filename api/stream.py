@@ -50,7 +50,7 @@ class Feed:
         self._written = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
         self._clients: set[asyncio.Event] = set()
-        self._views: dict[bool, _View] = {}
+        self._views: dict[str, _View] = {}
         self.closing = False
 
     def open(self) -> None:
@@ -75,7 +75,8 @@ class Feed:
     @contextlib.contextmanager
     def client(self, caller: Caller) -> Iterator[tuple[asyncio.Event, _View]]:
         """An event that is set when there may be something new, and where it is then to be found."""
-        view = self._views.setdefault(caller.may("people:read"), _View(self._gateway))
+        # Who may see people sees the same; of the others each sees the words that were typed in their own name.
+        view = self._views.setdefault("" if caller.may("people:read") else caller.name, _View(self._gateway))
         woken = asyncio.Event()
         self._clients.add(woken)
         try:
@@ -114,7 +115,7 @@ class _Page(NamedTuple):
 
 
 class _View:
-    """The latest changes without a gap, as those of one right see them."""
+    """The latest changes without a gap, as those who may see the same are told of them."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -128,13 +129,14 @@ class _View:
     def followed(self, caller: Caller) -> Iterator[None]:
         """While somebody follows it, it is kept up."""
         if not self._followers:
-            self._kept.clear()
             self._last = newest(self._gateway)
         self._followers.append(caller)
         try:
             yield
         finally:
             self._followers.remove(caller)
+            if not self._followers:
+                self._kept.clear()
 
     async def go_on(self) -> None:
         """Read and word what is new."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -32,7 +33,11 @@ log = structlog.get_logger()
 QUARANTINE_BYTES = 64 * 1024
 """So much of a quarantined message is kept, sealed."""
 PRUNE_ROWS = 5_000
+HEAD = "ledger.head"
+"""The file that says where the ledger was last sealed, as `ROW:HASH`."""
 _OLD_EVENTS = "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?) AND received_at < ?"
+
+_OLD_COMMANDS = "DELETE FROM commands WHERE status NOT IN ('sent', 'accepted') AND requested_at < ?"
 
 _json = msgspec.json.Encoder()
 _question = msgspec.json.Decoder(IdentifyFace | ReadPlate | WatchScene)
@@ -94,6 +99,9 @@ class Journal:
         self._community_of = community_of
         self._pseudonyms = Pseudonyms(vault)
         self._ledger = Ledger(self._db, signing_key(store.path.parent / "keys"))
+        self._head = store.path.parent / "keys" / HEAD
+        self._remembered = ""
+        self._dropped: Counter[str] = Counter()
 
     def begin_ledger(self, now: datetime, *, zone: str, companies: Mapping[str, tuple[str, ...]]) -> None:
         """State in the ledger what its rows are to be read with, where that is new.
@@ -101,7 +109,16 @@ class Journal:
         :raises CommitError: it could not be written.
         """
         facts = entry(us(now), "estate", {"companies": companies, "zone": zone})
-        self._in_one(lambda: self._ledger.begin(facts, now))
+        lost = self._ledger.missing(self._head.read_text(encoding="ascii").strip() if self._head.exists() else "")
+        if lost:
+            log.error("database_set_back", **lost)
+        said = [entry(us(now), "restored", lost)] if lost else []
+
+        def begin() -> None:
+            self._ledger.begin(facts, now)
+            self._ledger.append(said, now)
+
+        self._in_one(begin)
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
@@ -126,7 +143,7 @@ class Journal:
         self._write_alerts(batch)
         self._write_work(batch)
         self._write_rest(batch, now)
-        self._ledger.append(said, now)
+        self._ledger.append(self._ledger.noted(now) + said, now)
         return changes
 
     def _in_one(self, write: Callable[[], T]) -> T:
@@ -146,7 +163,20 @@ class Journal:
             if _of_the_disk(error):
                 raise CommitError(f"the database cannot be written: {error}") from error
             raise
+        self._remember_head()
         return done
+
+    def _remember_head(self) -> None:
+        """Keep the sealed head beside the key, where a backup of the database alone does not reach."""
+        if self._ledger.sealed_head == self._remembered:
+            return
+        self._remembered = self._ledger.sealed_head
+        fresh = self._head.with_suffix(".new")
+        try:
+            fresh.write_text(self._remembered + "\n", encoding="ascii")
+            fresh.replace(self._head)
+        except OSError as error:
+            log.warning("ledger_head_not_kept", trouble=str(error))
 
     def _write_facts(self, batch: Changes) -> None:
         encode = _json.encode
@@ -275,24 +305,29 @@ class Journal:
         ledger = now - timedelta(days=self._retention.ledger_days)
 
         def from_the_ledger() -> int:
-            self._ledger.append([], now)  # a ledger at rest is sealed here
+            self._ledger.append(self._ledger.noted(now), now)  # a ledger at rest is sealed here
             return self._ledger.prune(ledger, now, PRUNE_ROWS)
 
-        dropped = self._in_one(from_the_ledger)
-        dropped += self._in_one(lambda: feed.forget(self._db, when(alerts), PRUNE_ROWS))
+        dropped = Counter(ledger=self._in_one(from_the_ledger))
+        dropped["alert_changes"] = self._in_one(lambda: feed.forget(self._db, when(alerts), PRUNE_ROWS))
         try:
-            return dropped + sum(
-                self._db.execute(statement, values).rowcount
-                for statement, values in (
-                    (_OLD_EVENTS, (PRUNE_ROWS, events)),
-                    ("DELETE FROM quarantine WHERE at < ?", (quarantine,)),
-                    ("DELETE FROM sightings WHERE at < ?", (us(now - REMEMBERED),)),
-                    ("DELETE FROM alerts WHERE open=0 AND raised_at < ?", (alerts,)),
-                    ("DELETE FROM commands WHERE status NOT IN ('sent', 'accepted') AND requested_at < ?", (alerts,)),
-                )
-            )
+            for table, statement, values in (
+                ("events", _OLD_EVENTS, (PRUNE_ROWS, events)),
+                ("quarantine", "DELETE FROM quarantine WHERE at < ?", (quarantine,)),
+                ("sightings", "DELETE FROM sightings WHERE at < ?", (us(now - REMEMBERED),)),
+                ("alerts", "DELETE FROM alerts WHERE open=0 AND raised_at < ?", (alerts,)),
+                ("commands", _OLD_COMMANDS, (alerts,)),
+            ):
+                dropped[table] = self._db.execute(statement, values).rowcount
         except sqlite3.Error as error:
             raise CommitError(f"the database cannot be written: {error}") from error
+        finally:
+            self._dropped += dropped
+        if not dropped.total() and self._dropped:  # the end of a run: one row for all of it
+            said = [entry(us(now), "retention", dict(self._dropped))]
+            self._in_one(lambda: self._ledger.append(said, now))
+            self._dropped.clear()
+        return dropped.total()
 
     # -- reading ----------------------------------------------------------------------------------------------------
 

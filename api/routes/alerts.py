@@ -118,7 +118,7 @@ def get_alert(alert_id: str, gateway: TheGateway, caller: AlertsRead) -> schemas
         raise NotFoundError(f"there is no alert {alert_id}")
     changes = reader.execute("SELECT * FROM alert_changes WHERE alert = ? ORDER BY seq", (alert_id,)).fetchall()
     fields = views.alert_fields(views.read_alert(row["body"]), gateway, caller)
-    return schemas.AlertWithHistory(**fields, history=[views.history_entry(change) for change in changes])
+    return schemas.AlertWithHistory(**fields, history=[views.history_entry(change, caller) for change in changes])
 
 
 @router.post("/{alert_id}/acknowledge", response_model_exclude_unset=True)
