@@ -33,7 +33,7 @@ def measure(store: Store, start: datetime, end: datetime, *, community: str | No
     split = Counter(int(row["severity"]) for row in rows)
     (stale,) = store.reader.execute(_STALE, (us(end - STALE), community)).fetchone()
     often = Counter(row["key"] for row in rows).most_common(TOP)
-    floods = sum(1 for n in windows.values() if limits.flood and n >= limits.flood)
+    floods = sum(1 for n in windows.values() if limits.flood and n > limits.flood)
     return {
         "start": start,
         "end": end,

@@ -72,7 +72,7 @@ class Errands:
                 known = self._command_of_key(key, batch) if key else None
                 return known or self._hub.request(what, uuid.uuid4().hex, now, batch, turn)
             case ReloadDirectory():
-                self._hub.states.registered(now, turn)
+                self._hub.registered(now, batch, turn)
                 for reloaded in self.reloaded:
                     reloaded()
                 return len(self._directory.devices())

@@ -16,7 +16,7 @@ from devices.effects import IdentifyFace, ReadPlate, WatchScene
 from devices.events import NAME_OF
 from devices.kinds.link import Link
 from devices.model import DeviceKind
-from gateway.changes import Changes, DeviceState, Job
+from gateway.changes import AlertChange, Changes, DeviceState, Job
 from gateway.entries import Entry, entries, entry
 from gateway.ledger import Ledger, signing_key
 from gateway.pseudonyms import Pseudonyms
@@ -122,6 +122,8 @@ class Journal:
     def _write(self, batch: Changes, said: list[Entry], now: datetime) -> None:
         self._write_facts(batch)
         self._write_alerts(batch)
+        if batch.alerts or batch.policies:
+            self._db.execute("INSERT OR REPLACE INTO cursors(name, seq) VALUES ('clock', ?)", (us(now),))
         self._write_work(batch)
         self._write_rest(batch, now)
         self._ledger.append(said, now)
@@ -364,10 +366,26 @@ class Journal:
         row = self._db.execute("SELECT body FROM alerts WHERE id=?", (alert_id,)).fetchone()
         return msgspec.json.decode(row[0], type=Alert) if row else None
 
-    def open_alert(self, key: str) -> Alert | None:
-        """The open alert of this key."""
-        row = self._db.execute("SELECT body FROM alerts WHERE key=? AND open=1", (key,)).fetchone()
-        return msgspec.json.decode(row[0], type=Alert) if row else None
+    def latest_alert(self, key: str) -> Alert | None:
+        """The open alert of this key; without one, that which was raised last."""
+        open_, last = "key=? AND open=1", "key=? ORDER BY raised_at DESC LIMIT 1"
+        for which in (open_, last):
+            row = self._db.execute(f"SELECT body FROM alerts WHERE {which}", (key,)).fetchone()  # noqa: S608 - ours
+            if row:
+                return msgspec.json.decode(row[0], type=Alert)
+        return None
+
+    def lately(self, since: datetime) -> list[AlertChange]:
+        """What was raised and came back since then, oldest first."""
+        decode = msgspec.json.Decoder(Alert).decode
+        found = []
+        rows = self._db.execute("SELECT change, actor, reason, at, body FROM alert_changes ORDER BY seq DESC")
+        for change, actor, reason, at, body in rows:
+            if when(at) < since:
+                break
+            if change in ("raised", "reopened"):
+                found.append(AlertChange(decode(body), change, actor, reason, when(at)))
+        return found[::-1]
 
     def unfinished_commands(self) -> list[CommandRecord]:
         """Commands still waiting for an answer."""
@@ -400,6 +418,11 @@ class Journal:
     def newest(self) -> datetime | None:
         """When the last fact was journalled."""
         row = self._db.execute("SELECT received_at FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        return when(row[0]) if row else None
+
+    def clock(self) -> datetime | None:
+        """What our clock showed when anything that is timed was written last."""
+        row = self._db.execute("SELECT seq FROM cursors WHERE name='clock'").fetchone()
         return when(row[0]) if row else None
 
     def close(self) -> None:

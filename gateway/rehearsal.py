@@ -128,7 +128,8 @@ class Rehearsal:
         alerts = AlertBook(
             [],
             self._alerts.get,
-            self._open_alert,
+            self._by_key.get,
+            lately=[],
             ladders=settings.escalation.ladders,
             roster=self.directory.roster,
             budget=settings.budget,
@@ -146,11 +147,6 @@ class Rehearsal:
         )
         self._seen: set[bytes] = set()
         self._rounds: list[tuple[datetime, str, timedelta]] = []
-
-    def _open_alert(self, key: str) -> Alert | None:
-        """An open alert that rests (`AlertBook.find_open`)."""
-        held = self._by_key.get(key)
-        return held if held is not None and held.open else None
 
     def tell(self, told: Told) -> Iterator[AlertChange]:
         """Every change that was due until this fact came, then those it makes."""

@@ -15,14 +15,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
 import structlog
 import uvicorn
 
-from devices import registry
+from devices import incidents, registry
 from devices.kinds.link import Link
 from devices.model import Device, DeviceKind, Protocol
 from gateway import announce, listening, logs, metrics, webserver
@@ -400,19 +400,21 @@ def restored_hub(
     now: datetime,
 ) -> Hub:
     """The hub as the journal left it: open alerts, states, and commands that wait for their outcome."""
-    schedule = Schedule()
+    last = max(now, journal.clock() or now)  # by a clock that may have been set back since
+    lookback = max(incidents.TOGETHER, timedelta(seconds=settings.budget.window_s))
     alerts = AlertBook(
         journal.open_alerts(),
         journal.alert,
-        journal.open_alert,
+        journal.latest_alert,
+        lately=journal.lately(last - lookback),
         ladders=settings.escalation.ladders,
         roster=directory.roster,
         budget=settings.budget,
         delays=settings.delays,
-        schedule=schedule,
+        schedule=Schedule(),
     )
     hub = Hub(
-        kinds=kinds, protocols=protocols, directory=directory, settings=settings, alerts=alerts, schedule=schedule
+        kinds=kinds, protocols=protocols, directory=directory, settings=settings, alerts=alerts, schedule=Schedule()
     )
     known = [(device.id, kinds[device.kind]) for device in directory.devices() if device.kind in kinds]
     shapes = {policy.name: type(policy.initial) for policy in POLICIES}

@@ -20,6 +20,7 @@ from devices.alerts import (
     may_reopen,
     raised_again,
     shelved,
+    unshelved,
     worked,
 )
 
@@ -157,6 +158,20 @@ def test_shelving_has_an_end_a_reason_and_no_p1() -> None:
         shelved(alert(), until=until, reason=" ", now=NOW)
     with pytest.raises(AlertError, match="P1"):
         shelved(alert(severity=Severity.P1), until=until, reason="works", now=NOW)
+
+
+def test_shelving_again_and_again_ends_eight_hours_after_the_first_time() -> None:
+    once = shelved(alert(), until=NOW + 60 * MIN, reason="works", now=NOW)
+    longer = shelved(once, until=NOW + SHELVE_AT_MOST, reason="still", now=NOW + 59 * MIN)
+    with pytest.raises(AlertError, match="counted from"):
+        shelved(longer, until=NOW + SHELVE_AT_MOST + MIN, reason="still", now=NOW + SHELVE_AT_MOST - MIN)
+    seen = unshelved(longer)
+    assert shelved(seen, until=NOW + 2 * SHELVE_AT_MOST, reason="again", now=NOW + SHELVE_AT_MOST).shelved_until
+
+
+def test_what_is_closed_is_not_shelved() -> None:
+    with pytest.raises(AlertError, match="closed"):
+        shelved(close(alert(), Disposition.FALSE), until=NOW + MIN, reason="works", now=NOW)
 
 
 def work(a: Alert, to: Work, assignee: str = "") -> Alert:

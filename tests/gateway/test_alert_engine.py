@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from datetime import time, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
-from devices.alerts import CHATTER_CYCLES, Disposition
+from devices.alerts import CHATTER_CYCLES, Alert, Disposition, Work
+from devices.effects import RaiseAlert
 from devices.escalation import Level
 from devices.model import Device
-from gateway.actions import AcknowledgeAlert, DisposeAlert, ShelveAlert
+from gateway.actions import AcknowledgeAlert, DisposeAlert, ShelveAlert, WorkOnAlert
+from gateway.changes import Changes
 from gateway.directory import Place
 from gateway.roster import Absence, Shift, Worker
 from tests.gateway.shell import GATE, LAMP, START, Shell
@@ -226,6 +229,8 @@ def test_in_a_flood_maintenance_waits_and_what_is_grave_does_not(shell: Shell) -
         shell.directory.put_device(door)
     for door in DOORS[:10]:
         force(shell, door)
+    assert not [a for a in shell.hub.alerts.open if a.type == "alarm_flood"], "ten in ten minutes are no flood"
+    force(shell, DOORS[11])
     assert only(shell, "alarm_flood").condition == "active"
     shell.say(LAMP, "lamp_faulted", fault="flicker", active=True)
     assert only(shell, "lamp_flicker").suppressed_by == only(shell, "alarm_flood").id
@@ -234,6 +239,58 @@ def test_in_a_flood_maintenance_waits_and_what_is_grave_does_not(shell: Shell) -
     shell.pass_time(601)
     assert only(shell, "lamp_flicker").suppressed_by == ""
     assert only(shell, "alarm_flood").condition == "cleared"
+
+
+def told(shell: Shell, code: str, device: Device = LAMP) -> Alert:
+    """Raised by itself, whatever kind of device."""
+    turn, effect = Changes(), RaiseAlert(code=code, at=shell.now)
+    shell.hub.alerts.raise_(effect, device, uuid4().bytes, shell.now, late=False, batch=Changes(), turn=turn)
+    shell.journal.commit(turn, shell.now)
+    shell.hub.adopt(turn, shell.now)
+    return only(shell, code)
+
+
+def test_a_flood_hides_no_p2_by_way_of_a_p3_that_it_hides(shell: Shell) -> None:
+    for door in DOORS:
+        shell.directory.put_device(door)
+        force(shell, door)
+    flapping = told(shell, "device_flapping")
+    assert flapping.suppressed_by == only(shell, "alarm_flood").id
+    assert told(shell, "device_offline").suppressed_by == flapping.id
+
+
+def test_what_is_shelved_and_over_is_announced_at_the_end_of_shelving_however_many_wait(shell: Shell) -> None:
+    shell.say(GATE, "door_alarmed", state="DoorOpenTooLong")
+    alert = only(shell, "door_held_open")
+    shell.ask(ShelveAlert(by="desk", alert=alert.id, until=shell.now + timedelta(hours=1), reason="painters"))
+    shell.say(GATE, "door_alarmed", state="Normal")
+    shell.hub.alerts._room = 0
+    shell.pass_time(1200)
+    force(shell)
+    shell.pass_time(2500)
+    assert changes(shell, "door_held_open") == ["raised", "shelved", "cleared", "unshelved"]
+
+
+def test_a_closed_alert_at_hand_hides_no_open_one_that_rests(shell: Shell) -> None:
+    def hold(*, opened: bool) -> None:
+        shell.pass_time(1)
+        shell.say(GATE, "door_alarmed", state="DoorOpenTooLong" if opened else "Normal")
+
+    hold(opened=True)
+    first = only(shell, "door_held_open").id
+    shell.ask(DisposeAlert(by="desk", alert=first, disposition=Disposition.FALSE, reason="no"))
+    hold(opened=False)
+    hold(opened=True)
+    second = only(shell, "door_held_open").id
+    hold(opened=False)
+    shell.hub.alerts._room = 0
+    shell.pass_time(1200)
+    force(shell)
+    assert [a.type for a in shell.hub.alerts.open] == ["door_forced"]
+    shell.ask(WorkOnAlert(by="backend", alert=first, work=Work.REJECTED))
+    hold(opened=True)
+    assert only(shell, "door_held_open").id == second
+    assert shell.rows("SELECT count(*) FROM quarantine") == [(0,)]
 
 
 def test_what_was_closed_climbs_no_further(shell: Shell) -> None:
