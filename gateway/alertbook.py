@@ -209,17 +209,14 @@ class AlertBook:
         self._places.clock_set(by)
         self._announced = {alert: at + by for alert, at in self._announced.items()}
 
-    def orphaned(self, device_of: Callable[[str], Device | None], now: datetime, batch: Changes, turn: Changes) -> None:
-        """Devices were removed or moved to another community: nothing would ever end what they told of before. What
+    def orphaned(self, why: Callable[[Alert], str], now: datetime, batch: Changes, turn: Changes) -> None:
+        """Devices were removed or moved: what nothing would ever end is over (`why`: the reason, "" for none). What
         latches stays for a person.
         """
         for held in self._around(iter(list(self._by_id)), batch, turn):
-            if held.condition is not Condition.ACTIVE or held.device == GATEWAY:
-                continue
-            device = device_of(held.device)
-            after = alerts.cleared(held, at=now) if device is None or device.community != held.community else held
+            reason = why(held) if held.condition is Condition.ACTIVE else ""
+            after = alerts.cleared(held, at=now) if reason else held
             if after is not held:
-                reason = "the device is not registered any more" if device is None else "the device was moved"
                 self._announce(held, after, "cleared", now, batch, turn, reason=reason)
 
     # -- context -----------------------------------------------------------------------------------------------------

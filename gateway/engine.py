@@ -121,7 +121,7 @@ class Engine:
         """Begin, after `Hub.restore`. Questions that vision had not answered are asked again."""
         now = self._clock()
         self._face_sight.sightings.adopt(self._journal.sightings(now))
-        for job in self._journal.pending_jobs():
+        for job in self._journal.kept.pending_jobs():
             self._errands.jobs[job.id] = job
             self._dispatch.look(job, now)
         self._thread.start()

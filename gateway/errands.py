@@ -100,7 +100,7 @@ class Errands:
         for command, held in batch.keys.items():
             if held == key:
                 return batch.commands[command]
-        return self._journal.command_of_key(key)
+        return self._journal.kept.command_of_key(key)
 
     def _seen(self, answer: VisionAnswer, now: datetime, batch: Changes, turn: Changes) -> None:
         job = self.jobs.get(answer.job) or batch.jobs.get(answer.job)

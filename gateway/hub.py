@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import structlog
 from msgspec.structs import replace
 
-from devices.alerts import alert_key
+from devices.alerts import Alert, alert_key
 from devices.commands import CommandRecord
 from devices.effects import (
     AnswerCredential,
@@ -302,7 +302,16 @@ class Hub:
     def registered(self, now: datetime, batch: Changes, turn: Changes) -> None:
         """Devices were added, changed or removed."""
         self.states.registered(now, turn)
-        self.alerts.orphaned(self._directory.device, now, batch, turn)
+        self.alerts.orphaned(self._why_gone, now, batch, turn)
+
+    def _why_gone(self, alert: Alert) -> str:
+        """Why nothing will ever end this alert by itself; "" when something may."""
+        if alert.device == GATEWAY or alert.device in self._directory.aside:
+            return ""
+        device = self._directory.device(alert.device)
+        if device is None:
+            return "the device is not registered any more"
+        return "" if device.community == alert.community else "the device was moved to another community"
 
     def _tick_device(self, what: str, device: Device, event: Ticked, batch: Changes, turn: Changes) -> None:
         state = self.states.device(device, batch, turn)

@@ -10,14 +10,12 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
-from devices.alerts import Alert
-from devices.commands import CommandRecord
-from devices.effects import IdentifyFace, ReadPlate, WatchScene
 from devices.events import NAME_OF
 from devices.kinds.link import Link
 from devices.model import DeviceKind
-from gateway.changes import AlertChange, Changes, DeviceState, Job
+from gateway.changes import Changes, DeviceState
 from gateway.entries import Entry, entries, entry
+from gateway.kept import Kept, write_alert
 from gateway.ledger import Ledger, signing_key
 from gateway.pseudonyms import Pseudonyms
 from gateway.replay import REMEMBERED, Sighting
@@ -35,7 +33,6 @@ _OLD_CHANGES = """DELETE FROM alert_changes WHERE seq IN (SELECT seq FROM alert_
   AND NOT EXISTS (SELECT 1 FROM alerts WHERE alerts.id = alert_changes.alert AND alerts.open = 1)"""
 
 _json = msgspec.json.Encoder()
-_question = msgspec.json.Decoder(IdentifyFace | ReadPlate | WatchScene)
 
 
 class CommitError(RuntimeError):
@@ -93,6 +90,7 @@ class Journal:
         self._community_of = community_of
         self._pseudonyms = Pseudonyms(vault)
         self._ledger = Ledger(self._db, signing_key(store.path.parent / "keys"))
+        self.kept = Kept(store, self._db)
 
     def begin_ledger(self, now: datetime, *, zone: str, companies: Mapping[str, tuple[str, ...]]) -> None:
         """State in the ledger what its rows are to be read with, where that is new.
@@ -202,20 +200,8 @@ class Journal:
                     _json.encode(change.alert),
                 ),
             )
-        for a in batch.alerts.values():
-            self._db.execute(
-                # Not "or replace": a second open alert of one key must fail loudly, not delete the first.
-                "INSERT INTO alerts(id, key, open, type, severity, condition, community, building, device,"
-                " raised_at, incident, hidden, seq, body) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,"
-                " coalesce((SELECT max(seq) FROM alert_changes WHERE alert=?), 0),?)"
-                " ON CONFLICT(id) DO UPDATE SET open=excluded.open, severity=excluded.severity,"
-                " condition=excluded.condition, raised_at=excluded.raised_at, incident=excluded.incident,"
-                " hidden=excluded.hidden, seq=excluded.seq, body=excluded.body",
-                (
-                    a.id, a.key, a.open, a.type, int(a.severity), a.condition, a.community, a.building, a.device,
-                    us(a.raised_at), a.incident, bool(a.suppressed_by), a.id, _json.encode(a),
-                ),
-            )  # fmt: skip
+        for alert in batch.alerts.values():
+            write_alert(self._db, alert)
 
     def _write_work(self, batch: Changes) -> None:
         for c in batch.commands.values():
@@ -355,55 +341,6 @@ class Journal:
     def standing(self) -> dict[tuple[str, str], bytes]:
         """What each device said last on each topic whose messages are retained, as hashes."""
         return {(device, topic): said for device, topic, said in self._db.execute("SELECT * FROM standing")}
-
-    def open_alerts(self) -> list[Alert]:
-        """Every open alert."""
-        decode = msgspec.json.Decoder(Alert).decode
-        return [decode(body) for (body,) in self._db.execute("SELECT body FROM alerts WHERE open=1")]
-
-    def alert(self, alert_id: str) -> Alert | None:
-        """One alert, open or not."""
-        row = self._db.execute("SELECT body FROM alerts WHERE id=?", (alert_id,)).fetchone()
-        return msgspec.json.decode(row[0], type=Alert) if row else None
-
-    def latest_alert(self, key: str) -> Alert | None:
-        """The open alert of this key; without one, that which was raised last."""
-        open_, last = "key=? AND open=1", "key=? ORDER BY raised_at DESC LIMIT 1"
-        for which in (open_, last):
-            row = self._db.execute(f"SELECT body FROM alerts WHERE {which}", (key,)).fetchone()  # noqa: S608 - ours
-            if row:
-                return msgspec.json.decode(row[0], type=Alert)
-        return None
-
-    def lately(self, since: datetime) -> list[AlertChange]:
-        """What was raised and came back since then, oldest first."""
-        decode = msgspec.json.Decoder(Alert).decode
-        found = []
-        rows = self._db.execute("SELECT change, actor, reason, at, body FROM alert_changes ORDER BY seq DESC")
-        for change, actor, reason, at, body in rows:
-            if when(at) < since:
-                break
-            if change in ("raised", "reopened"):
-                found.append(AlertChange(decode(body), change, actor, reason, when(at)))
-        return found[::-1]
-
-    def unfinished_commands(self) -> list[CommandRecord]:
-        """Commands still waiting for an answer."""
-        decode = msgspec.json.Decoder(CommandRecord).decode
-        found = self._db.execute("SELECT body FROM commands WHERE status IN ('sent', 'accepted')")
-        return [decode(body) for (body,) in found]
-
-    def command_of_key(self, key: str) -> CommandRecord | None:
-        """The command requested with this idempotency key."""
-        row = self._db.execute("SELECT body FROM commands WHERE idempotency_key=?", (key,)).fetchone()
-        return msgspec.json.decode(row[0], type=CommandRecord) if row else None
-
-    def pending_jobs(self) -> list[Job]:
-        """Questions vision has not answered."""
-        return [
-            Job(i, device, _question.decode(body))
-            for i, device, body in self._db.execute("SELECT id, device, body FROM jobs")
-        ]
 
     def sightings(self, now: datetime) -> list[Sighting]:
         """The faces seen lately, oldest first."""

@@ -25,7 +25,7 @@ import uvicorn
 from devices import incidents, registry
 from devices.kinds.link import Link
 from devices.model import Device, DeviceKind, Protocol
-from gateway import announce, listening, logs, metrics, webserver
+from gateway import announce, aside, listening, logs, metrics, webserver
 from gateway.access import AccessBook
 from gateway.actions import Action
 from gateway.alertbook import AlertBook
@@ -379,6 +379,7 @@ class Gateway:
         alerts_open = -1
         try:
             (alerts_open,) = self.store.reader.execute("SELECT count(*) FROM alerts WHERE open=1").fetchone()
+            problems += aside.problems(self.store)
         except sqlite3.Error as error:
             problems.append(f"the database cannot be read: {error}")
         details = {
@@ -403,10 +404,10 @@ def restored_hub(
     last = max(now, journal.clock() or now)  # by a clock that may have been set back since
     lookback = max(incidents.TOGETHER, timedelta(seconds=settings.budget.window_s))
     alerts = AlertBook(
-        journal.open_alerts(),
-        journal.alert,
-        journal.latest_alert,
-        lately=journal.lately(last - lookback),
+        journal.kept.open_alerts(),
+        journal.kept.alert,
+        journal.kept.latest_alert,
+        lately=journal.kept.lately(last - lookback),
         ladders=settings.escalation.ladders,
         roster=directory.roster,
         budget=settings.budget,
@@ -419,7 +420,7 @@ def restored_hub(
     known = [(device.id, kinds[device.kind]) for device in directory.devices() if device.kind in kinds]
     shapes = {policy.name: type(policy.initial) for policy in POLICIES}
     hub.states.restore(journal.device_states(known), journal.policy_states(shapes), now)
-    for record in journal.unfinished_commands():
+    for record in journal.kept.unfinished_commands():
         hub.commands.take_up(record)
     return hub
 
