@@ -5,6 +5,7 @@ once. What an alert is hidden behind, belongs to and who is told of it is decide
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
@@ -14,7 +15,7 @@ from devices import alerts, escalation, incidents, suppression
 from devices.alert_types import ALERT_TYPES
 from devices.alerts import Alert, Condition, alert_key
 from devices.effects import ClearAlert, RaiseAlert
-from devices.escalation import LEVELS, Ladders
+from devices.escalation import LEVELS, Ladders, Level
 from devices.kinds.common import earliest
 from devices.model import Device
 from gateway.actions import NotFoundError
@@ -38,7 +39,7 @@ class AlertBook:
     """Open alerts by key and id. What has long been over and waits for a person only rests in the database: `find`
     reads an alert by its id, `find_latest` that of a key which is open or was raised last. `lately`: what was raised
     within the last minutes before we began. `ladders`: see `devices.escalation`. `schedule` is for alerts alone: their
-    deadlines count while the broker is away, too.
+    deadlines count while the broker is away, too. `route`: the levels that are told of a type.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class AlertBook:
         *,
         lately: list[AlertChange],
         ladders: Ladders,
+        route: Callable[[str], tuple[str, ...]],
         roster: Roster,
         budget: Budget,
         delays: Delays,
@@ -60,6 +62,7 @@ class AlertBook:
         self._announced: dict[str, datetime] = {}
         self._find, self._find_latest = find, find_latest
         self._ladders, self._roster, self.schedule = ladders, roster, schedule
+        self._route = route
         self._load, self._delays = Load(budget, lately), delays
         self._room = RESTING_AT_MOST
         self._places = Places(open_alerts, lately)
@@ -124,7 +127,7 @@ class AlertBook:
         new = new_alert(effect, device, key, event_id, now, late=late)
         alert = self._in_context(replace(new, grid=self._roster.grid_of(device)), now, batch, turn)
         if not escalation.rests(alert):
-            alert = escalation.begun(alert, now, self._roster.on_duty)
+            alert = escalation.begun(alert, now, self._on_duty)
         self._announce(None, alert, "raised", now, batch, turn)
         if effect.code != FLOOD and self._load.floods(device.community, now, batch, turn):
             self._flood(device.community, event_id, now, batch, turn)
@@ -165,6 +168,10 @@ class AlertBook:
 
     # -- what time does ----------------------------------------------------------------------------------------------
 
+    def _on_duty(self, level: Level, alert: Alert, now: datetime) -> tuple[str, ...]:
+        """Who is told at a level; nobody where the alert's type does not go there."""
+        return self._roster.on_duty(level, alert, now) if level in self._route(alert.type) else ()
+
     def _due(self, alert: Alert) -> datetime | None:
         return earliest(alert.shelved_until, self._over_at(alert), escalation.deadline(alert, self._ladders))
 
@@ -188,10 +195,11 @@ class AlertBook:
             alert = self._announce(alert, alerts.unshelved(alert), "unshelved", now, batch, turn)
         over_at = self._over_at(alert)
         if over_at is not None and now >= over_at:
+            alert = self._digest(alert, batch, turn) if alert.type == FLOOD else alert
             alert = self._announce(alert, alerts.cleared(alert, at=over_at), "cleared", now, batch, turn)
         due = escalation.deadline(alert, self._ladders)
         if due is not None and now >= due:
-            after = escalation.climbed(alert, now, self._roster.on_duty)
+            after = escalation.climbed(alert, now, self._on_duty)
             change = "lapsed" if escalation.owned(alert) else "escalated"
             told = ", ".join((LEVELS[after.rung], *after.informed))
             self._announce(alert, after, change, now, batch, turn, reason=told if change == "escalated" else "")
@@ -218,6 +226,12 @@ class AlertBook:
             after = alerts.cleared(held, at=now) if reason else held
             if after is not held:
                 self._announce(held, after, "cleared", now, batch, turn, reason=reason)
+
+    def _digest(self, flood: Alert, batch: Changes, turn: Changes) -> Alert:
+        """A flood that ends says how much waited behind it, and of what."""
+        behind = self._around(self._places.reached_by(flood), batch, turn)
+        folded = Counter(held.type for held in behind if held.suppressed_by == flood.id)
+        return replace(flood, detail={**flood.detail, "folded": folded.total(), "folded_by_type": dict(folded)})
 
     # -- context -----------------------------------------------------------------------------------------------------
 
@@ -278,7 +292,7 @@ class AlertBook:
         reason: str = "",
     ) -> Alert:
         if before is not None:
-            alert = escalation.followed(before, alert, now, self._roster.on_duty)
+            alert = escalation.followed(before, alert, now, self._on_duty)
         turn.alerts[alert.id] = alert
         held = self._current(alert.key, batch, turn)
         if alert.open or held is None or held.id == alert.id:

@@ -131,6 +131,7 @@ class Rehearsal:
             self._by_key.get,
             lately=[],
             ladders=settings.escalation.ladders,
+            route=settings.escalation.route,
             roster=self.directory.roster,
             budget=settings.budget,
             delays=settings.delays,

@@ -409,6 +409,7 @@ def restored_hub(
         journal.kept.latest_alert,
         lately=journal.kept.lately(last - lookback),
         ladders=settings.escalation.ladders,
+        route=settings.escalation.route,
         roster=directory.roster,
         budget=settings.budget,
         delays=settings.delays,

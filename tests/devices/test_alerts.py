@@ -23,6 +23,7 @@ from devices.alerts import (
     unshelved,
     worked,
 )
+from devices.escalation import LEVELS
 
 NOW = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 MIN = timedelta(minutes=1)
@@ -50,6 +51,13 @@ def close(a: Alert, disposition: Disposition = Disposition.TRUE, now: datetime =
 def test_every_type_speaks_both_languages_and_names_its_service() -> None:
     for kind in ALERT_TYPES.values():
         assert all((kind.title_en, kind.title_zh, kind.service, kind.cause)), kind.code
+
+
+def test_every_type_has_a_route_from_near_to_far_and_what_is_grave_goes_all_the_way() -> None:
+    order = [level.value for level in LEVELS]
+    for kind in ALERT_TYPES.values():
+        assert list(kind.route) == [level for level in order if level in kind.route], kind.code
+        assert kind.severity is not Severity.P1 or list(kind.route) == order, kind.code
 
 
 @pytest.mark.parametrize("kind", ALERT_TYPES.values(), ids=lambda kind: kind.code)

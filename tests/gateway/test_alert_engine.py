@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from datetime import time, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from devices.alerts import CHATTER_CYCLES, Alert, Disposition, Work
@@ -15,6 +17,7 @@ from gateway.actions import AcknowledgeAlert, DisposeAlert, ShelveAlert, WorkOnA
 from gateway.changes import Changes
 from gateway.directory import Place
 from gateway.roster import Absence, Shift, Worker
+from gateway.settings import SettingsError, load
 from tests.gateway.shell import GATE, LAMP, START, Shell
 
 LIGHTS = tuple(
@@ -37,6 +40,11 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 def changes(shell: Shell, kind: str = "") -> list[str]:
     rows = shell.rows("SELECT change, body FROM alert_changes ORDER BY seq")
     return [change for change, body in rows if not kind or f'"type":"{kind}"'.encode() in body]
+
+
+def history(shell: Shell, kind: str) -> list[tuple[str, Any]]:
+    rows = shell.rows("SELECT change, body FROM alert_changes ORDER BY seq")
+    return [(change, body) for change, raw in rows if (body := msgspec.json.decode(raw))["type"] == kind]
 
 
 def only(shell: Shell, kind: str):
@@ -106,6 +114,24 @@ def test_those_on_duty_at_the_nearest_place_are_told(shell: Shell) -> None:
     assert (alert.grid, alert.informed) == ("g1", ("desk-1",))
     shell.pass_time(61)
     assert only(shell, "door_forced").informed == ("w-day",)
+
+
+def test_an_alert_climbs_its_own_route_and_stays_at_the_end_of_it(shell: Shell) -> None:
+    told(shell, "battery_low")  # upkeep ends at the community
+    for seconds in (28_801, 57_600, 172_800, 604_801):
+        shell.pass_time(seconds)
+    levels = [body["informed"] for _, body in history(shell, "battery_low")]
+    assert levels == [["desk"], ["grid_worker"], ["community"], ["community"], ["community"]]
+
+
+def test_the_settings_say_another_route(tmp_path: Path) -> None:
+    file = tmp_path / "linli.toml"
+    file.write_text('[escalation.routes]\nlamp_out = ["desk", "community"]', encoding="utf-8")
+    assert load(file).escalation.route("lamp_out") == ("desk", "community")
+    for wrong in ('no_such = ["desk"]', "lamp_out = []", 'lamp_out = ["police"]'):
+        file.write_text(f"[escalation.routes]\n{wrong}", encoding="utf-8")
+        with pytest.raises(SettingsError, match=r"routes"):
+            load(file)
 
 
 def test_who_is_away_is_stood_in_for_or_left_out(shell: Shell) -> None:
@@ -238,7 +264,8 @@ def test_in_a_flood_maintenance_waits_and_what_is_grave_does_not(shell: Shell) -
     assert not any(a.suppressed_by for a in shell.hub.alerts.open if a.type == "door_forced")
     shell.pass_time(601)
     assert only(shell, "lamp_flicker").suppressed_by == ""
-    assert only(shell, "alarm_flood").condition == "cleared"
+    flood = only(shell, "alarm_flood")
+    assert (str(flood.condition), flood.detail) == ("cleared", {"folded": 1, "folded_by_type": {"lamp_flicker": 1}})
 
 
 def told(shell: Shell, code: str, device: Device = LAMP) -> Alert:

@@ -11,6 +11,7 @@ from devices.alert_types import Severity
 from devices.alerts import Alert
 from devices.escalation import Level
 from devices.model import Device
+from gateway.deskload import operator_hours
 from gateway.directory import Directory, Place
 from gateway.roster import Absence, Roster, Shift, Worker, covers
 from gateway.store import Store
@@ -109,6 +110,17 @@ def test_a_desk_nobody_is_registered_for_is_there_and_one_whose_shift_is_over_is
     roster.put_staff([worker("w"), worker("d", level=Level.DESK, shifts=(DAY,))])
     assert on_duty(roster, local(MONDAY, "12:00"), Level.DESK) == ("d",)
     assert on_duty(roster, local(MONDAY, "03:00"), Level.DESK) == ()
+
+
+def test_an_operator_hour_is_an_hour_of_somebody_at_a_desk(directory: Directory) -> None:
+    roster, start, end = directory.roster, local(MONDAY, "00:00"), local(TUESDAY, "00:00")
+    assert operator_hours(roster, ["c1", "c2"], start, end) == 48, "a desk nobody is registered for has one operator"
+    desk = {"level": Level.DESK, "place": "c1"}
+    roster.put_staff(
+        [worker("d1", shifts=(DAY,), **desk), worker("d2", shifts=(DAY,), **desk), worker("n", shifts=(NIGHT,), **desk)]
+    )
+    assert operator_hours(roster, ["c1"], start, end) == 2 * 12 + 12
+    assert operator_hours(roster, ["c1"], start, local(MONDAY, "00:30")) == 0.5
 
 
 def district() -> tuple[list[Place], list[Worker], list[Device]]:
