@@ -21,6 +21,7 @@ from devices.kinds.link import PARAMS as LINK_PARAMS
 from devices.model import Device, DeviceKind, Protocol
 from gateway.actions import NotFoundError
 from gateway.attached import StreamState
+from gateway.latest import Row
 from gateway.listplan import HOLDS, list_of
 from gateway.lists import ListView
 from gateway.residents import Resident
@@ -103,17 +104,18 @@ def incident_view(row: sqlite3.Row) -> schemas.IncidentView:
     return schemas.IncidentView(id=row["incident"], since=when(row["since"]), latest=when(row["latest"]), **plain)
 
 
-def history_entry(row: sqlite3.Row) -> schemas.HistoryEntry:
+def history_entry(row: Row) -> schemas.HistoryEntry:
     """One row of `alert_changes`, without the alert."""
     return schemas.HistoryEntry(**_change(row))
 
 
-def change_view(row: sqlite3.Row, gateway: Gateway, caller: Caller) -> schemas.AlertChangeView:
+def change_view(row: Row, gateway: Gateway, caller: Caller) -> schemas.AlertChangeView:
     """One row of `alert_changes` with the alert as it then stood."""
-    return schemas.AlertChangeView(**_change(row), alert=alert_view(read_alert(row["body"]), gateway, caller))
+    alert = alert_view(read_alert(row["body"]), gateway, caller)
+    return schemas.AlertChangeView(**_change(row), alert=alert, hash=row["hash"], ledger=row["ledger"])
 
 
-def _change(row: sqlite3.Row) -> dict[str, Any]:
+def _change(row: Row) -> dict[str, Any]:
     return {name: row[name] for name in ("seq", "change", "actor", "reason")} | {"at": when(row["at"])}
 
 

@@ -61,7 +61,7 @@ class Courier:
     def tell(self) -> None:
         """There are new changes. Never blocks."""
         for line in list(self._lines.values()):
-            line.wake()
+            line.tell()
 
     def wake(self) -> None:
         """There are other subscriptions, or dead letters to replay. Never blocks."""

@@ -13,9 +13,11 @@ import structlog
 from devices.events import NAME_OF
 from devices.kinds.link import Link
 from devices.model import DeviceKind
+from gateway import feed
 from gateway.changes import Changes, DeviceState
 from gateway.entries import Entry, entries, entry
 from gateway.kept import Kept, write_alert
+from gateway.latest import Row
 from gateway.ledger import Ledger, signing_key
 from gateway.pseudonyms import Pseudonyms
 from gateway.replay import REMEMBERED, Sighting
@@ -29,8 +31,6 @@ QUARANTINE_BYTES = 64 * 1024
 """So much of a quarantined message is kept, sealed."""
 PRUNE_ROWS = 5_000
 _OLD_EVENTS = "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?) AND received_at < ?"
-_OLD_CHANGES = """DELETE FROM alert_changes WHERE seq IN (SELECT seq FROM alert_changes ORDER BY seq LIMIT ?) AND at < ?
-  AND NOT EXISTS (SELECT 1 FROM alerts WHERE alerts.id = alert_changes.alert AND alerts.open = 1)"""
 
 _json = msgspec.json.Encoder()
 
@@ -84,6 +84,7 @@ class Journal:
     ) -> None:
         self._closed = False
         self._db = store.connect()
+        self._latest = store.latest
         self._vault = vault
         self._retention = retention
         self._limits = limits
@@ -108,7 +109,7 @@ class Journal:
         :raises CommitError: it could not be written.
         """
         said = self._said(batch)
-        self._in_one(lambda: self._write(batch, said, now))
+        self._latest.add(self._in_one(lambda: self._write(batch, said, now)))
 
     def _said(self, batch: Changes) -> list[Entry]:
         """What the ledger will say of it. A community's first pseudonym makes its key, outside of the transaction."""
@@ -117,14 +118,16 @@ class Journal:
         except sqlite3.Error as error:
             raise CommitError(f"the database cannot be written: {error}") from error
 
-    def _write(self, batch: Changes, said: list[Entry], now: datetime) -> None:
+    def _write(self, batch: Changes, said: list[Entry], now: datetime) -> list[Row]:
         self._write_facts(batch)
+        changes = feed.append(self._db, batch.alert_changes, self._ledger.head) if batch.alert_changes else []
         self._write_alerts(batch)
         if batch.alerts or batch.policies:
             self._db.execute("INSERT OR REPLACE INTO cursors(name, seq) VALUES ('clock', ?)", (us(now),))
         self._write_work(batch)
         self._write_rest(batch, now)
         self._ledger.append(said, now)
+        return changes
 
     def _in_one(self, write: Callable[[], T]) -> T:
         """One durable transaction; an error undoes it, and the ledger goes on from what is there."""
@@ -188,18 +191,6 @@ class Journal:
             )
 
     def _write_alerts(self, batch: Changes) -> None:
-        for change in batch.alert_changes:
-            self._db.execute(
-                "INSERT INTO alert_changes(alert, change, actor, reason, at, body) VALUES (?,?,?,?,?,?)",
-                (
-                    change.alert.id,
-                    change.change,
-                    change.actor,
-                    change.reason,
-                    us(change.at),
-                    _json.encode(change.alert),
-                ),
-            )
         for alert in batch.alerts.values():
             write_alert(self._db, alert)
 
@@ -276,6 +267,7 @@ class Journal:
             return self._ledger.prune(ledger, now, PRUNE_ROWS)
 
         dropped = self._in_one(from_the_ledger)
+        dropped += self._in_one(lambda: feed.forget(self._db, when(alerts), PRUNE_ROWS))
         try:
             return dropped + sum(
                 self._db.execute(statement, values).rowcount
@@ -283,7 +275,6 @@ class Journal:
                     (_OLD_EVENTS, (PRUNE_ROWS, events)),
                     ("DELETE FROM quarantine WHERE at < ?", (quarantine,)),
                     ("DELETE FROM sightings WHERE at < ?", (us(now - REMEMBERED),)),
-                    (_OLD_CHANGES, (PRUNE_ROWS, alerts)),
                     ("DELETE FROM alerts WHERE open=0 AND raised_at < ?", (alerts,)),
                     ("DELETE FROM commands WHERE status NOT IN ('sent', 'accepted') AND requested_at < ?", (alerts,)),
                 )

@@ -16,11 +16,11 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from gateway.chain import NOTHING, Row, Seal, linked, sealed_message
+from gateway.chain import NOTHING, UNSEALED_AT_MOST, Row, Seal, linked, sealed_message
 from gateway.entries import Entry, entry
 from gateway.store import us
 
-SEAL_ROWS = 1_000
+SEAL_ROWS = UNSEALED_AT_MOST
 SEAL_EVERY = timedelta(minutes=1)
 _LAST = "SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1"
 
@@ -73,6 +73,11 @@ class Ledger:
         self._seq, self._hash = 0, NOTHING
         self._sealed, self._sealed_at = 0, 0
         self.take_up()
+
+    @property
+    def head(self) -> str:
+        """Its last row, as `ROW:HASH`: who keeps it can tell later whether it is still that row."""
+        return f"{self._seq}:{self._hash.hex()}"
 
     def take_up(self) -> None:
         """Go on where the database stands: at the start, and after a transaction was undone."""

@@ -141,13 +141,18 @@ CREATE TABLE sync_pages(section TEXT NOT NULL, page INTEGER NOT NULL, revision I
   digest TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY(section, page)) WITHOUT ROWID;
 """
 
+_FEED = """
+ALTER TABLE alert_changes ADD COLUMN hash TEXT NOT NULL DEFAULT '';
+ALTER TABLE alert_changes ADD COLUMN ledger TEXT NOT NULL DEFAULT '';
+"""
+
 _ASIDE = """
 CREATE TABLE set_aside(seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, source TEXT NOT NULL,
   name TEXT NOT NULL, reason TEXT NOT NULL, row BLOB NOT NULL);
 """
 
 MIGRATIONS: tuple[str, ...] = (
-    *(_FIRST, _STAFF, _FACES, _HTTP_ACCESS, _LISTS, _STANDING, _SCENES, _LEDGER, _SYNC),
-    _ASIDE,
+    *(_FIRST, _STAFF, _FACES, _HTTP_ACCESS, _LISTS, _STANDING, _SCENES, _LEDGER, _SYNC, _FEED),
+    *(_ASIDE,),
 )
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""

@@ -48,7 +48,8 @@ def cloud_event(
 
     It says nothing personal: no name, plate, picture or vector; of a person's reasons and names nothing; `subject` of
     the alert is what `pseudonym` makes of it; `detail` keeps numbers, booleans and short codes. Times are RFC 3339,
-    UTC. `evidence`: where the receiver finds the picture, if not where everybody does.
+    UTC. `evidence`: where the receiver finds the picture, if not where everybody does. `chain` and `ledger`: see
+    `gateway.feed`.
     """
     return {
         "specversion": "1.0",
@@ -60,6 +61,7 @@ def cloud_event(
         "datacontenttype": "application/json",
         "sequence": str(change["seq"]),
         "sequencetype": "Integer",
+        **({"chain": change["hash"], "ledger": change["ledger"]} if change.get("hash") else {}),
         "data": _data(change, alert, pseudonym, evidence),
     }
 

@@ -13,6 +13,7 @@ from api.auth import AlertsRead, AlertsWrite, Caller
 from api.engine import ask
 from api.errors import ApiError
 from api.facade import Gateway, TheGateway
+from api.stream import resumable
 from devices.alerts import Alert
 from gateway.actions import AcknowledgeAlert, Action, DisposeAlert, NotFoundError, ShelveAlert, WorkOnAlert
 from gateway.kept import read_alert
@@ -85,19 +86,32 @@ def _cursor(before: str) -> tuple[int, str]:
     return int(raised_at), alert
 
 
-@router.get("/changes", response_model=schemas.ChangePage)
+@router.get(
+    "/changes",
+    response_model=schemas.ChangePage,
+    responses={
+        409: {
+            "description": "`after` is not here (yet), or not with this `hash`: the gateway was set back to a backup."
+        },
+        410: {"description": "What follows `after` was dropped by retention; `forgotten` says up to where."},
+    },
+)
 def list_alert_changes(
     gateway: TheGateway,
     caller: AlertsRead,
     after: Annotated[int, Query(ge=0, le=2**62, description="`next` of the page before; 0: from the start.")] = 0,
     limit: Limit = 100,
+    known: Annotated[
+        str | None, Query(alias="hash", max_length=64, description="The `hash` you have of the change `after`.")
+    ] = None,
 ) -> Response:
-    """Every change of every alert in order, without a gap: for backends that pull."""
-    rows = gateway.store.reader.execute(
-        "SELECT * FROM alert_changes WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
-    ).fetchall()
-    items = [views.change_view(row, gateway, caller) for row in rows]
-    return _json(schemas.ChangePage(items=items, next=items[-1].seq if items else after))
+    """Every change of every alert in order, without a gap: for backends that pull. Each has a hash over the one before,
+    so that whoever reads can prove it.
+    """
+    held = resumable(gateway, after, known or "")
+    items = [views.change_view(row, gateway, caller) for row in gateway.store.latest.after(after, limit)]
+    page = schemas.ChangePage(items=items, next=items[-1].seq if items else after, forgotten=held.forgotten)
+    return _json(page)
 
 
 @router.get("/{alert_id}", response_model_exclude_unset=True)

@@ -221,6 +221,16 @@ class Estate:
 
         return self.change(work)
 
+    def raise_alerts(self, count: int, code: str, *, first: int) -> None:
+        """That many in one transaction, one instance each."""
+
+        def work(now: datetime, turn: Changes) -> None:
+            for n in range(first, first + count):
+                effect = RaiseAlert(code=code, at=now, instance=str(n))
+                self.alerts.raise_(effect, GATE, uuid.uuid4().bytes, now, late=False, batch=Changes(), turn=turn)
+
+        self.change(work)
+
     def clear_alert(self, code: str) -> None:
         self.change(
             lambda now, turn: self.alerts.clear(ClearAlert(code=code, at=now), GATE, now, batch=Changes(), turn=turn)

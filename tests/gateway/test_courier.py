@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,13 @@ import pytest
 from devices.alert_types import ALERT_TYPES
 from devices.alerts import Alert
 from gateway.courier import Courier, delays
-from gateway.delivery import Endpoint, Kind
+from gateway.delivery import Kind
 from gateway.evidencelinks import followed
 from gateway.settings import Settings, Webhooks
 from gateway.store import Store, us
 from gateway.vault import Vault
 from gateway.webhooks import secret_bytes, sign
-from tests.gateway.receiver import Receiver
+from tests.gateway.receiver import Receiver, Sender
 
 NOW = datetime(2024, 5, 1, 8, 30, tzinfo=UTC)
 SECRET = "whsec_" + base64.b64encode(b"k" * 24).decode()
@@ -162,10 +161,10 @@ def test_a_receiver_that_fails_gets_it_again_under_the_same_id(estate: Estate, r
 )
 def test_what_the_receiver_says_about_retrying_is_understood(receiver: Receiver, said: str, seconds: float) -> None:
     receiver.answer = lambda *_: (429, {"Retry-After": said})
-    endpoint = Endpoint(receiver.url, allow=[ip_network("127.0.0.0/8")], timeout_s=5, connections=1)
+    sender = Sender(receiver.url)
     headers = sign([secret_bytes(SECRET)], "sub_1.1", int(time.time()), b"{}")
-    assert endpoint.post(b"{}", headers, 0.0) == (Kind.UNAVAILABLE, "HTTP 429", seconds)
-    endpoint.close()
+    assert sender.post(b"{}", headers) == (Kind.UNAVAILABLE, "HTTP 429", seconds)
+    sender.close()
 
 
 def test_a_receiver_that_vanishes_for_a_while_misses_nothing(estate: Estate, receiver: Receiver) -> None:

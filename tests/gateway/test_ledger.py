@@ -13,7 +13,7 @@ import pytest
 
 from devices.alerts import Disposition, Work
 from gateway.actions import AcknowledgeAlert, DisposeAlert, ShelveAlert, WorkOnAlert
-from gateway.chain import Finding, findings
+from gateway.chain import NOTHING, TOLD_OTHERWISE, Finding, findings, linked
 from gateway.journal import CommitError
 from gateway.ledger import SEAL_ROWS, Ledger, exported, genuine, rows, seals, signing_key
 from gateway.report import Said, as_json, quarter, report
@@ -57,10 +57,14 @@ def lived(shell: Shell, days: int = 3) -> None:
         shell.pass_time(86_000)
 
 
-def wrong(shell: Shell) -> list[Finding]:
+def wrong(shell: Shell, *told: str) -> list[Finding]:
     key = signing_key(shell.settings.data / "keys").public_key()
     db = shell.store.connect()
-    return findings(rows(db), seals(db), partial(genuine, key))
+    return findings(rows(db), seals(db), partial(genuine, key), anchors(*told))
+
+
+def anchors(*told: str) -> dict[int, bytes]:
+    return {int(one.split(":")[0]): bytes.fromhex(one.split(":")[1]) for one in told}
 
 
 def kinds(shell: Shell) -> list[str]:
@@ -134,6 +138,57 @@ def test_a_seal_of_somebody_else_counts_for_nothing(shell: Shell, tmp_path: Path
     other._sealed = 0
     other.seal(shell.now + timedelta(days=1))
     assert "not signed" in wrong(shell)[0].what
+
+
+def test_a_ledger_rewritten_without_its_seals_is_not_taken_for_whole(shell: Shell, tmp_path: Path) -> None:
+    """Who has the file but not the key rewrites every row, hashes and all, and drops the seals."""
+    lived(shell, 1)
+    rewrite(shell.store.connect(), from_row=1)
+    shell.store.connect().execute("DELETE FROM ledger_seals")
+    (found,) = wrong(shell)
+    assert "not sealed" in found.what
+    theirs = verified(shell, tmp_path)
+    assert theirs.returncode == 1
+    assert "not sealed" in theirs.stderr
+
+
+def test_what_others_were_told_shows_a_rewriting_with_the_key_itself(shell: Shell, tmp_path: Path) -> None:
+    lived(shell, 2)
+    told = [anchor for (anchor,) in shell.rows("SELECT ledger FROM alert_changes ORDER BY seq")]
+    assert wrong(shell, *told) == []
+    row = int(told[-1].split(":")[0])
+    rewrite(shell.store.connect(), from_row=row - 2)
+    shell.store.connect().execute("DELETE FROM ledger_seals")
+    forger = Ledger(shell.store.connect(), signing_key(shell.settings.data / "keys"))
+    forger.seal(shell.now)
+    assert wrong(shell) == []
+    assert Finding(row, row, TOLD_OTHERWISE) in wrong(shell, *told)
+    theirs = verified(shell, tmp_path, "--anchor", *told)
+    assert theirs.returncode == 1
+    assert f"row {row} is not the one you were told of" in theirs.stderr
+
+
+def test_what_others_were_told_shows_a_database_set_back_to_a_backup(shell: Shell, tmp_path: Path) -> None:
+    lived(shell, 1)
+    backup = sqlite3.connect(tmp_path / "backup.db")
+    shell.store.connect().backup(backup)
+    lived(shell, 1)
+    (told,) = shell.rows("SELECT ledger FROM alert_changes ORDER BY seq DESC LIMIT 1")[0]
+    genuine_here = partial(genuine, signing_key(shell.settings.data / "keys").public_key())
+    assert findings(rows(backup), seals(backup), genuine_here) == []
+    (found,) = findings(rows(backup), seals(backup), genuine_here, anchors(told))
+    assert found.what == "deleted from the end"
+    backup.close()
+
+
+def rewrite(db: sqlite3.Connection, *, from_row: int) -> None:
+    """Every access decision from there on becomes another one, and the chain is made anew."""
+    before = db.execute("SELECT hash FROM ledger WHERE seq=?", (from_row - 1,)).fetchone()
+    last = before[0] if before else NOTHING
+    for row in [row for row in rows(db) if row.seq >= from_row]:
+        body = row.body.replace(b"denied", b"granted") + b" "
+        last = linked(last, row.seq, row.at, row.kind, body)
+        db.execute("UPDATE ledger SET body=?, hash=? WHERE seq=?", (body, last, row.seq))
 
 
 def test_what_is_past_its_time_goes_and_the_rest_can_still_be_checked(shell: Shell) -> None:
