@@ -183,17 +183,13 @@ CREATE TRIGGER consent_ended AFTER UPDATE OF withdrawn_at ON consents WHEN new.w
 """
 """What anybody does to tokens, subscriptions and consents, in whatever way, waits here for its place in the ledger."""
 
+_ASIDE = """
+CREATE TABLE set_aside(seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, source TEXT NOT NULL,
+  name TEXT NOT NULL, reason TEXT NOT NULL, row BLOB NOT NULL);
+"""
+
 MIGRATIONS: tuple[str, ...] = (
-    _FIRST,
-    _STAFF,
-    _FACES,
-    _HTTP_ACCESS,
-    _LISTS,
-    _STANDING,
-    _SCENES,
-    _LEDGER,
-    _SYNC,
-    _FEED,
-    _NOTES,
+    *(_FIRST, _STAFF, _FACES, _HTTP_ACCESS, _LISTS, _STANDING, _SCENES, _LEDGER, _SYNC, _FEED),
+    *(_NOTES, _ASIDE),
 )
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""
