@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
+from msgspec import Struct
 from msgspec.structs import replace
 
 from devices.alerts import alert_key
@@ -83,7 +84,7 @@ _STANDING: tuple[type[Effect], ...] = (RaiseAlert, ClearAlert, RecordPoint, Repo
 _EVEN_LATE: tuple[type[Effect], ...] = (RaiseAlert, RecordPoint, CheckPlate)
 
 
-class Cause(NamedTuple):
+class Cause(Struct, frozen=True, gc=False):
     """Why something is done: by whose event, known since when. `standing`: it was retained, so it says how things stand
     and not that something happens: nothing is asked and nothing moves for it.
     """
@@ -118,6 +119,11 @@ class Hub:
         self.schedule = schedule
         self.states = States(kinds=kinds, protocols=protocols, directory=directory, schedule=self.schedule)
         self.commands = CommandBook(protocols, self.schedule)
+        self._outcomes: dict[type[Event], Callable[..., None]] = {
+            CommandAnswered: self.commands.answered,
+            ListAnswered: self.commands.listed,
+            **dict.fromkeys(_SENSORS, self.commands.sensed),
+        }
         self._effects: dict[type[Effect], Callable[[Any, Cause, Changes, Changes], list[Event]]] = {
             RaiseAlert: self._raise_alert,
             ClearAlert: self._clear_alert,
@@ -162,11 +168,10 @@ class Hub:
             # A retained figure does not show that its device is there now; a retained status says so.
             heard = not standing or isinstance(event, DeviceStatusChanged)
             if heard and (not late or (beat and not reading.stored)):
-                facts = self._hear(reading, state, cause, batch, turn)
+                state, facts = self._hear(reading, state, cause, batch, turn)
             if not beat:
                 if reading.timed and not late:
-                    held = self.states.device(device, batch, turn)
-                    turn.devices[device.id] = DeviceState(links.advance(held.link, corrected, at), held.kind)
+                    turn.devices[device.id] = DeviceState(links.advance(state.link, corrected, at), state.kind)
                 turn.ids.add(event_key)
                 turn.events.append(EventRow(event_key, device.id, _without_secret(event), reading.event.at, at, late))
                 facts += self._decide(event, cause, batch, turn)
@@ -176,7 +181,9 @@ class Hub:
         for reply in read.decoded.replies:
             turn.sendings.append(Sending(reply, device.id, "", None))
 
-    def _hear(self, reading: Reading, state: DeviceState, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
+    def _hear(
+        self, reading: Reading, state: DeviceState, cause: Cause, batch: Changes, turn: Changes
+    ) -> tuple[DeviceState, list[Event]]:
         """What a live message tells of the device itself: that it is there, its clock, its restarts."""
         device, now = cause.device, cause.now
         link, effects = links.decide(
@@ -187,15 +194,17 @@ class Hub:
             timed=reading.timed,
             heartbeat_s=self.states.protocols[device.protocol].heartbeat_s,
         )
-        self.states.keep(device, DeviceState(link, state.kind), batch, turn, quiet_at=now if not effects else None)
+        state = DeviceState(link, state.kind)
+        self.states.heard(device, link)
+        self.states.keep(device, state, batch, turn, quiet_at=now if not effects else None)
         if self.commands.waits(device) and isinstance(reading.event, Heartbeat | DeviceStatusChanged):
             # A heartbeat is decided on by nobody else, yet it may show a restart or a clock set right.
             self.commands.sensed(replace(reading.event, at=now), device, batch=batch, turn=turn)
             if reading.timed:
                 offset_s = (reading.event.at - now).total_seconds()
                 self.commands.clocked(offset_s, device, now, batch=batch, turn=turn)
-        live = cause._replace(late=False) if cause.late else cause
-        return self._perform(effects, live, batch, turn, salt=b"link")
+        live = replace(cause, late=False) if cause.late else cause
+        return state, self._perform(effects, live, batch, turn, salt=b"link")
 
     def fact(self, event: Event, device: Device, key: bytes, now: datetime, batch: Changes, turn: Changes) -> None:
         """A fact we found out ourselves (an answer of vision, a failed publish)."""
@@ -206,6 +215,8 @@ class Hub:
 
     def _follow(self, facts: list[Event], cause: Cause, batch: Changes, turn: Changes) -> None:
         """Facts that followed from facts, until none is left."""
+        if not facts:
+            return
         queue = deque(facts)
         for n in range(FACTS_PER_MESSAGE):
             if not queue:
@@ -214,19 +225,16 @@ class Hub:
             key = event_id(event.at, cause.id, NAME_OF[type(event)].encode(), bytes([n]))
             turn.events.append(EventRow(key, cause.device.id, event, event.at, cause.now, cause.late))
             turn.ids.add(key)
-            queue.extend(self._decide(event, cause._replace(id=key), batch, turn))
+            queue.extend(self._decide(event, replace(cause, id=key), batch, turn))
         raise RuntimeError(f"one fact led to more than {FACTS_PER_MESSAGE} others")
 
     def _decide(self, event: Event, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
         """What the device's kind and the policies make of one fact; facts that follow from it."""
         device = cause.device
-        if isinstance(event, CommandAnswered) and not cause.standing:
-            self.commands.answered(event, device, batch=batch, turn=turn)
-        elif isinstance(event, ListAnswered) and not cause.standing:
-            self.commands.listed(event, device, batch=batch, turn=turn)
-        elif isinstance(event, _SENSORS) and not cause.standing:
+        tells = self._outcomes.get(type(event))
+        if tells is not None and not cause.standing:
             # A late one, too: a picture takes its time, and what happened after the command shows what it did.
-            self.commands.sensed(event, device, batch=batch, turn=turn)
+            tells(event, device, batch=batch, turn=turn)
         kind = self.states.kinds[device.kind]
         state = self.states.device(device, batch, turn)
         if cause.late:
@@ -332,10 +340,12 @@ class Hub:
         self, effects: list[Effect], cause: Cause, batch: Changes, turn: Changes, *, salt: bytes
     ) -> list[Event]:
         facts: list[Event] = []
+        if not effects:
+            return facts
         if cause.standing:
             effects = [effect for effect in effects if isinstance(effect, _STANDING)]
         for n, effect in enumerate(effects):
-            own = cause._replace(id=event_id(cause.now, cause.id, salt, bytes([n])))
+            own = replace(cause, id=event_id(cause.now, cause.id, salt, bytes([n])))
             facts += self._effects[type(effect)](effect, own, batch, turn)
         return facts
 
