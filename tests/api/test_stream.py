@@ -97,7 +97,9 @@ async def restless(
         coming = stream.lines(estate, feed, caller, got[-1] if got else 0, devices=n % 5 == 0)
         patience = chance.choice((1, 2, 10, 1000))
         async for text in coming:
-            got += [int(line[4:]) for line in text.splitlines() if line.startswith("id: ") and "data: " in text]
+            got += [
+                int(line[4:]) for line in text.decode().splitlines() if line.startswith("id: ") and b"data: " in text
+            ]
             patience -= 1
             if patience == 0 or (got and got[-1] >= total):
                 break
@@ -171,6 +173,7 @@ def test_an_id_that_is_none_is_refused(call, estate: Estate, wrong: str):
 
 def test_clients_that_left_are_forgotten(estate: Estate):
     feed = stream.Feed(estate)
-    with feed.client(), feed.client():
+    one = caller(estate, "alerts:read")
+    with feed.client(one), feed.client(one):
         assert len(feed._clients) == 2
     assert feed._clients == set()
