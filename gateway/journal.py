@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -10,19 +11,17 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
-from devices.alerts import Alert
-from devices.commands import CommandRecord
-from devices.effects import IdentifyFace, ReadPlate, WatchScene
 from devices.kinds.link import Link
 from devices.model import DeviceKind
 from gateway import feed
-from gateway.changes import Changes, DeviceState, Job
+from gateway.changes import Changes, DeviceState
 from gateway.entries import Entry, entries, entry
+from gateway.kept import Kept, write_alert
 from gateway.latest import Row
 from gateway.ledger import Ledger, signing_key
 from gateway.pseudonyms import Pseudonyms
 from gateway.replay import REMEMBERED, Sighting
-from gateway.rows import SavedState, set_aside, write_alerts, write_facts, write_pictures, write_work
+from gateway.rows import SavedState, set_aside, write_facts, write_pictures, write_work
 from gateway.settings import Limits, Retention
 from gateway.store import Store, us, when
 from gateway.vault import Vault
@@ -30,9 +29,11 @@ from gateway.vault import Vault
 log = structlog.get_logger()
 
 PRUNE_ROWS = 5_000
+HEAD = "ledger.head"
+"""The file that says where the ledger was last sealed, as `ROW:HASH`."""
 _OLD_EVENTS = "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?) AND received_at < ?"
 
-_question = msgspec.json.Decoder(IdentifyFace | ReadPlate | WatchScene)
+_OLD_COMMANDS = "DELETE FROM commands WHERE status NOT IN ('sent', 'accepted') AND requested_at < ?"
 
 
 class CommitError(RuntimeError):
@@ -78,6 +79,10 @@ class Journal:
         self._community_of = community_of
         self._pseudonyms = Pseudonyms(vault)
         self._ledger = Ledger(self._db, signing_key(store.path.parent / "keys"))
+        self._head = store.path.parent / "keys" / HEAD
+        self._remembered = ""
+        self._dropped: Counter[str] = Counter()
+        self.kept = Kept(store, self._db)
 
     def begin_ledger(self, now: datetime, *, zone: str, companies: Mapping[str, tuple[str, ...]]) -> None:
         """State in the ledger what its rows are to be read with, where that is new.
@@ -85,7 +90,16 @@ class Journal:
         :raises CommitError: it could not be written.
         """
         facts = entry(us(now), "estate", {"companies": companies, "zone": zone})
-        self._in_one(lambda: self._ledger.begin(facts, now))
+        lost = self._ledger.missing(self._head.read_text(encoding="ascii").strip() if self._head.exists() else "")
+        if lost:
+            log.error("database_set_back", **lost)
+        said = [entry(us(now), "restored", lost)] if lost else []
+
+        def begin() -> None:
+            self._ledger.begin(facts, now)
+            self._ledger.append(said, now)
+
+        self._in_one(begin)
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
@@ -107,12 +121,14 @@ class Journal:
     def _write(self, batch: Changes, said: list[Entry], now: datetime) -> list[Row]:
         write_facts(self._db, batch)
         changes = feed.append(self._db, batch.alert_changes, self._ledger.head) if batch.alert_changes else []
-        write_alerts(self._db, batch)
+        for alert in batch.alerts.values():
+            write_alert(self._db, alert)
+        if batch.alerts or batch.policies:
+            self._db.execute("INSERT OR REPLACE INTO cursors(name, seq) VALUES ('clock', ?)", (us(now),))
         write_work(self._db, batch)
-        expires = now + timedelta(days=self._retention.evidence_days)
-        write_pictures(self._db, batch, self._vault, expires)
+        write_pictures(self._db, batch, self._vault, now + timedelta(days=self._retention.evidence_days))
         set_aside(self._db, batch.quarantined, self._vault, self._limits.quarantine_rows)
-        self._ledger.append(said, now)
+        self._ledger.append(self._ledger.noted(now) + said, now)
         return changes
 
     def _in_one(self, write: Callable[[], T]) -> T:
@@ -132,7 +148,20 @@ class Journal:
             if _of_the_disk(error):
                 raise CommitError(f"the database cannot be written: {error}") from error
             raise
+        self._remember_head()
         return done
+
+    def _remember_head(self) -> None:
+        """Keep the sealed head beside the key, where a backup of the database alone does not reach."""
+        if self._ledger.sealed_head == self._remembered:
+            return
+        self._remembered = self._ledger.sealed_head
+        fresh = self._head.with_suffix(".new")
+        try:
+            fresh.write_text(self._remembered + "\n", encoding="ascii")
+            fresh.replace(self._head)
+        except OSError as error:
+            log.warning("ledger_head_not_kept", trouble=str(error))
 
     def prune(self, now: datetime) -> int:
         """Drop a bounded number of rows past their time; returns how many, so that the caller may come again.
@@ -145,24 +174,29 @@ class Journal:
         ledger = now - timedelta(days=self._retention.ledger_days)
 
         def from_the_ledger() -> int:
-            self._ledger.append([], now)  # a ledger at rest is sealed here
+            self._ledger.append(self._ledger.noted(now), now)  # a ledger at rest is sealed here
             return self._ledger.prune(ledger, now, PRUNE_ROWS)
 
-        dropped = self._in_one(from_the_ledger)
-        dropped += self._in_one(lambda: feed.forget(self._db, when(alerts), PRUNE_ROWS))
+        dropped = Counter(ledger=self._in_one(from_the_ledger))
+        dropped["alert_changes"] = self._in_one(lambda: feed.forget(self._db, when(alerts), PRUNE_ROWS))
         try:
-            return dropped + sum(
-                self._db.execute(statement, values).rowcount
-                for statement, values in (
-                    (_OLD_EVENTS, (PRUNE_ROWS, events)),
-                    ("DELETE FROM quarantine WHERE at < ?", (quarantine,)),
-                    ("DELETE FROM sightings WHERE at < ?", (us(now - REMEMBERED),)),
-                    ("DELETE FROM alerts WHERE open=0 AND raised_at < ?", (alerts,)),
-                    ("DELETE FROM commands WHERE status NOT IN ('sent', 'accepted') AND requested_at < ?", (alerts,)),
-                )
-            )
+            for table, statement, values in (
+                ("events", _OLD_EVENTS, (PRUNE_ROWS, events)),
+                ("quarantine", "DELETE FROM quarantine WHERE at < ?", (quarantine,)),
+                ("sightings", "DELETE FROM sightings WHERE at < ?", (us(now - REMEMBERED),)),
+                ("alerts", "DELETE FROM alerts WHERE open=0 AND raised_at < ?", (alerts,)),
+                ("commands", _OLD_COMMANDS, (alerts,)),
+            ):
+                dropped[table] = self._db.execute(statement, values).rowcount
         except sqlite3.Error as error:
             raise CommitError(f"the database cannot be written: {error}") from error
+        finally:
+            self._dropped += dropped
+        if not dropped.total() and self._dropped:  # the end of a run: one row for all of it
+            said = [entry(us(now), "retention", dict(self._dropped))]
+            self._in_one(lambda: self._ledger.append(said, now))
+            self._dropped.clear()
+        return dropped.total()
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
@@ -215,39 +249,6 @@ class Journal:
         """What each device said last on each topic whose messages are retained, as hashes."""
         return {(device, topic): said for device, topic, said in self._db.execute("SELECT * FROM standing")}
 
-    def open_alerts(self) -> list[Alert]:
-        """Every open alert."""
-        decode = msgspec.json.Decoder(Alert).decode
-        return [decode(body) for (body,) in self._db.execute("SELECT body FROM alerts WHERE open=1")]
-
-    def alert(self, alert_id: str) -> Alert | None:
-        """One alert, open or not."""
-        row = self._db.execute("SELECT body FROM alerts WHERE id=?", (alert_id,)).fetchone()
-        return msgspec.json.decode(row[0], type=Alert) if row else None
-
-    def open_alert(self, key: str) -> Alert | None:
-        """The open alert of this key."""
-        row = self._db.execute("SELECT body FROM alerts WHERE key=? AND open=1", (key,)).fetchone()
-        return msgspec.json.decode(row[0], type=Alert) if row else None
-
-    def unfinished_commands(self) -> list[CommandRecord]:
-        """Commands still waiting for an answer."""
-        decode = msgspec.json.Decoder(CommandRecord).decode
-        found = self._db.execute("SELECT body FROM commands WHERE status IN ('sent', 'accepted')")
-        return [decode(body) for (body,) in found]
-
-    def command_of_key(self, key: str) -> CommandRecord | None:
-        """The command requested with this idempotency key."""
-        row = self._db.execute("SELECT body FROM commands WHERE idempotency_key=?", (key,)).fetchone()
-        return msgspec.json.decode(row[0], type=CommandRecord) if row else None
-
-    def pending_jobs(self) -> list[Job]:
-        """Questions vision has not answered."""
-        return [
-            Job(i, device, _question.decode(body))
-            for i, device, body in self._db.execute("SELECT id, device, body FROM jobs")
-        ]
-
     def sightings(self, now: datetime) -> list[Sighting]:
         """The faces seen lately, oldest first."""
         rows = self._db.execute("SELECT * FROM sightings WHERE at >= ? ORDER BY at", (us(now - REMEMBERED),))
@@ -261,6 +262,11 @@ class Journal:
     def newest(self) -> datetime | None:
         """When the last fact was journalled."""
         row = self._db.execute("SELECT received_at FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        return when(row[0]) if row else None
+
+    def clock(self) -> datetime | None:
+        """What our clock showed when anything that is timed was written last."""
+        row = self._db.execute("SELECT seq FROM cursors WHERE name='clock'").fetchone()
         return when(row[0]) if row else None
 
     def close(self) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
+from devices import incidents
 from devices.model import DeviceKind, Protocol
 from gateway.alertbook import AlertBook
 from gateway.broker import GATEWAY_USER, Broker
@@ -31,24 +32,27 @@ def restored_hub(
     now: datetime,
 ) -> Hub:
     """The hub as the journal left it: open alerts, states, and commands that wait for their outcome."""
-    schedule = Schedule()
+    last = max(now, journal.clock() or now)  # by a clock that may have been set back since
+    lookback = max(incidents.TOGETHER, timedelta(seconds=settings.budget.window_s))
     alerts = AlertBook(
-        journal.open_alerts(),
-        journal.alert,
-        journal.open_alert,
+        journal.kept.open_alerts(),
+        journal.kept.alert,
+        journal.kept.latest_alert,
+        lately=journal.kept.lately(last - lookback),
         ladders=settings.escalation.ladders,
+        route=settings.escalation.route,
         roster=directory.roster,
         budget=settings.budget,
         delays=settings.delays,
-        schedule=schedule,
+        schedule=Schedule(),
     )
     hub = Hub(
-        kinds=kinds, protocols=protocols, directory=directory, settings=settings, alerts=alerts, schedule=schedule
+        kinds=kinds, protocols=protocols, directory=directory, settings=settings, alerts=alerts, schedule=Schedule()
     )
     known = [(device.id, kinds[device.kind]) for device in directory.devices() if device.kind in kinds]
     shapes = {policy.name: type(policy.initial) for policy in POLICIES}
     hub.states.restore(journal.device_states(known), journal.policy_states(shapes), now)
-    for record in journal.unfinished_commands():
+    for record in journal.kept.unfinished_commands():
         hub.commands.take_up(record)
     return hub
 

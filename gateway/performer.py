@@ -59,7 +59,7 @@ _STANDING: tuple[type[Effect], ...] = (RaiseAlert, ClearAlert, RecordPoint, Repo
 
 class Cause(Struct, frozen=True, gc=False):
     """Why something is done: by whose event, known since when. `standing`: it was retained, so it says how things stand
-    and not that something happens: nothing is asked and nothing moves for it.
+    and not that something happens: nothing is asked and nothing moves for it. `waited`: it was held back long enough.
     """
 
     device: Device
@@ -67,6 +67,7 @@ class Cause(Struct, frozen=True, gc=False):
     now: datetime
     late: bool
     standing: bool = False
+    waited: bool = False
 
 
 class Performer:
@@ -131,7 +132,8 @@ class Performer:
             device = self._directory.device(getattr(effect, "device", ""))
             if device is not None:
                 key = event_id(now, name[0].encode(), name[1].encode(), bytes([n]))
-                self._effects[type(effect)](effect, Cause(device, key, now, late=False), batch, turn)
+                cause = Cause(device, key, now, late=False, waited=name[0] == delays.NAME)
+                self._effects[type(effect)](effect, cause, batch, turn)
         return []
 
     def _target(self, effect: RaiseAlert | ClearAlert | Command, cause: Cause) -> Device:
@@ -139,7 +141,7 @@ class Performer:
 
     def _raise_alert(self, effect: RaiseAlert, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
         device = self._target(effect, cause)
-        if cause.late or not self._held_back(effect, device, cause.now, batch, turn):
+        if cause.late or cause.waited or not self._held_back(effect, device, cause.now, batch, turn):
             self._alerts.raise_(effect, device, cause.id, cause.now, late=cause.late, batch=batch, turn=turn)
         return []
 

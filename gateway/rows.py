@@ -75,24 +75,6 @@ def write_facts(db: Connection, batch: Changes) -> None:
         )
 
 
-def write_alerts(db: Connection, batch: Changes) -> None:
-    """Alerts as they stand now. Their changes are the feed's, and come first."""
-    for a in batch.alerts.values():
-        db.execute(
-            # Not "or replace": a second open alert of one key must fail loudly, not delete the first.
-            "INSERT INTO alerts(id, key, open, type, severity, condition, community, building, device,"
-            " raised_at, incident, hidden, seq, body) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,"
-            " coalesce((SELECT max(seq) FROM alert_changes WHERE alert=?), 0),?)"
-            " ON CONFLICT(id) DO UPDATE SET open=excluded.open, severity=excluded.severity,"
-            " condition=excluded.condition, raised_at=excluded.raised_at, incident=excluded.incident,"
-            " hidden=excluded.hidden, seq=excluded.seq, body=excluded.body",
-            (
-                a.id, a.key, a.open, a.type, int(a.severity), a.condition, a.community, a.building, a.device,
-                us(a.raised_at), a.incident, bool(a.suppressed_by), a.id, _json.encode(a),
-            ),
-        )  # fmt: skip
-
-
 def write_work(db: Connection, batch: Changes) -> None:
     """Commands, and the questions vision was asked or has answered."""
     for c in batch.commands.values():

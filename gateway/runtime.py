@@ -15,7 +15,7 @@ import structlog
 from devices import registry
 from devices.kinds.link import Link
 from devices.model import Device
-from gateway import announce, listening, metrics, parts
+from gateway import announce, aside, listening, metrics, parts
 from gateway.access import AccessBook
 from gateway.actions import Action
 from gateway.announce import Announcer
@@ -349,6 +349,7 @@ class Gateway:
         alerts_open = -1
         try:
             (alerts_open,) = self.store.reader.execute("SELECT count(*) FROM alerts WHERE open=1").fetchone()
+            problems += aside.problems(self.store)
         except sqlite3.Error as error:
             problems.append(f"the database cannot be read: {error}")
         details = {

@@ -12,6 +12,7 @@ import typer
 
 from gateway import settings as settings_file
 from gateway.chain import findings
+from gateway.journal import HEAD
 from gateway.ledger import exported, genuine, rows, seals, signing_key
 from gateway.settings import Settings, SettingsError
 from gateway.store import Store
@@ -54,9 +55,13 @@ def verify(
         result = self_test(db, key, times=1000, seed=seed)
         typer.echo(json.dumps(result))
         raise typer.Exit(int(result["tampered"] == 0 or result["found"] != result["tampered"]))
+    told = anchor or []
+    head = settings.data / "keys" / HEAD  # read first: what it says was committed before
+    if head.is_file():
+        told = [*told, head.read_text(encoding="ascii").strip()]
     db.execute("BEGIN")  # one snapshot
     signed = seals(db)
-    found = findings(rows(db), signed, partial(genuine, key.public_key()), _anchors(anchor or []))
+    found = findings(rows(db), signed, partial(genuine, key.public_key()), _anchors(told))
     (count, last) = db.execute("SELECT count(*), coalesce(max(seq), 0) FROM ledger").fetchone()
     db.execute("ROLLBACK")
     for finding in found:
