@@ -27,7 +27,7 @@ from devices.alerts import Alert, alert_key
 from gateway.changes import AlertChange, Changes
 from gateway.directory import Directory
 from gateway.engine import DUE_AT_ONCE
-from gateway.runtime import restored_hub
+from gateway.parts import restored_hub
 from gateway.settings import load
 from gateway.store import Store
 from gateway.vault import Vault
