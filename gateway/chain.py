@@ -8,6 +8,7 @@ everything up to it, an `anchor` for everything before the first row that is sti
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -87,4 +88,24 @@ def findings(rows: Iterable[Row], seals: Iterable[Seal], genuine: Genuine) -> li
     last = max(good, default=0)
     if seq < last:
         found.append(Finding(seq + 1, last, "deleted from the end"))
+    return found
+
+
+def out_of_turn(rows: Iterable[Row]) -> list[Finding]:
+    """Revisions of backends (`sync`) that do not rise, each source and section for itself."""
+    found: list[Finding] = []
+    last: dict[tuple[str, str], int] = {}
+    for row in rows:
+        if row.kind != "sync":
+            continue
+        try:
+            said = json.loads(row.body)
+            line, number = (str(said["source"]), str(said["section"])), int(said["revision"])
+        except (ValueError, KeyError, TypeError):
+            found.append(Finding(row.seq, row.seq, "not a revision"))
+            continue
+        if number <= last.get(line, 0):
+            what = f"revision {number} of {'/'.join(line)} comes after revision {last[line]}"
+            found.append(Finding(row.seq, row.seq, what))
+        last[line] = number
     return found

@@ -92,7 +92,7 @@ class Journal:
         self._limits = limits
         self._community_of = community_of
         self._pseudonyms = Pseudonyms(vault)
-        self._ledger = Ledger(self._db, signing_key(store.path.parent / "keys"))
+        self._ledger = Ledger(signing_key(store.path.parent / "keys"))
 
     def begin_ledger(self, now: datetime, *, zone: str, companies: Mapping[str, tuple[str, ...]]) -> None:
         """State in the ledger what its rows are to be read with, where that is new.
@@ -100,7 +100,7 @@ class Journal:
         :raises CommitError: it could not be written.
         """
         facts = entry(us(now), "estate", {"companies": companies, "zone": zone})
-        self._in_one(lambda: self._ledger.begin(facts, now))
+        self._in_one(lambda: self._ledger.begin(self._db, facts, now))
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
@@ -124,10 +124,10 @@ class Journal:
         self._write_alerts(batch)
         self._write_work(batch)
         self._write_rest(batch, now)
-        self._ledger.append(said, now)
+        self._ledger.append(self._db, said, now)
 
     def _in_one(self, write: Callable[[], T]) -> T:
-        """One durable transaction; an error undoes it, and the ledger goes on from what is there."""
+        """One durable transaction; an error undoes it."""
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -136,10 +136,6 @@ class Journal:
         except BaseException as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            try:
-                self._ledger.take_up()
-            except sqlite3.Error as worse:
-                raise CommitError(f"the database cannot be read: {worse}") from error
             if _of_the_disk(error):
                 raise CommitError(f"the database cannot be written: {error}") from error
             raise
@@ -284,8 +280,8 @@ class Journal:
         ledger = now - timedelta(days=self._retention.ledger_days)
 
         def from_the_ledger() -> int:
-            self._ledger.append([], now)  # a ledger at rest is sealed here
-            return self._ledger.prune(ledger, now, PRUNE_ROWS)
+            self._ledger.append(self._db, [], now)  # a ledger at rest is sealed here
+            return self._ledger.prune(self._db, ledger, now, PRUNE_ROWS)
 
         dropped = self._in_one(from_the_ledger)
         try:
@@ -408,7 +404,7 @@ class Journal:
             return
         self._closed = True
         try:
-            self._in_one(lambda: self._ledger.seal(datetime.now(UTC)))
+            self._in_one(lambda: self._ledger.seal(self._db, datetime.now(UTC)))
         except CommitError as error:
             log.warning("ledger_not_sealed", trouble=str(error))
         self._db.close()

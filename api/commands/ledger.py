@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from gateway import settings as settings_file
-from gateway.chain import findings
+from gateway.chain import findings, out_of_turn
 from gateway.ledger import exported, genuine, rows, seals, signing_key
 from gateway.settings import Settings, SettingsError
 from gateway.store import Store
@@ -53,14 +53,18 @@ def verify(
         raise typer.Exit(int(result["tampered"] == 0 or result["found"] != result["tampered"]))
     db.execute("BEGIN")  # one snapshot
     signed = seals(db)
-    found = findings(rows(db), signed, partial(genuine, key.public_key()))
-    (count, last) = db.execute("SELECT count(*), coalesce(max(seq), 0) FROM ledger").fetchone()
+    found = findings(rows(db), signed, partial(genuine, key.public_key())) + out_of_turn(rows(db))
+    count, last, revisions = db.execute(
+        "SELECT count(*), coalesce(max(seq), 0), count(*) FILTER (WHERE kind='sync') FROM ledger"
+    ).fetchone()
     db.execute("ROLLBACK")
     for finding in found:
         which = f"row {finding.first}" if finding.first == finding.last else f"rows {finding.first} to {finding.last}"
         typer.echo(f"{which}: {finding.what}", err=True)
     sealed = max((seal.seq for seal in signed), default=0)
-    typer.echo(json.dumps({"rows": count, "last": last, "sealed_up_to": sealed, "wrong": len(found)}))
+    typer.echo(
+        json.dumps({"rows": count, "last": last, "sealed_up_to": sealed, "revisions": revisions, "wrong": len(found)})
+    )
     raise typer.Exit(int(bool(found)))
 
 

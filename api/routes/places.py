@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from api import schemas
 from api.auth import DevicesRead, PlacesWrite
 from api.facade import TheGateway
-from gateway.directory import Place
+from gateway.hierarchy import Place
 
 router = APIRouter(prefix="/v1/places", tags=["places"])
 

@@ -42,10 +42,12 @@ from gateway.health import Health
 from gateway.inbox import PostAnswer, Posted
 from gateway.intake import Intake
 from gateway.journal import CommitError, Journal
+from gateway.ledger import Ledger, signing_key
 from gateway.lists import Lists
 from gateway.reader import Reader
 from gateway.runtime import restored_hub
 from gateway.scene_acceptance import accept
+from gateway.schema import FIRST_SOURCE
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.sync import Sync
@@ -111,7 +113,7 @@ class Estate:
         )
         self.alerts = self.hub.alerts
         self.access = AccessBook(self.store, self.vault)
-        self.sync = Sync(self.store, self.vault, self.directory)
+        self.sync = Sync(self.store, self.vault, self.directory, Ledger(signing_key(folder / "keys")))
         reader = Reader(registry.protocols(), self.directory, limits=self.settings.limits, zone="Asia/Shanghai")
         self.intake = Intake(reader=reader, hub=self.hub, journal=self.journal)
         self.busy = False
@@ -237,9 +239,11 @@ class Estate:
         self.journal.close()
         self.store.close()
 
-    def token(self, *scopes: str, role: str = "", days: float | None = None) -> dict[str, str]:
-        wanted = scopes or ROLES[role or "admin"]
-        _, text = create_token(self.store, name="desk 1", scopes=wanted, now=datetime.now(UTC), days=days)
+    def token(
+        self, *scopes: str, role: str = "", days: float | None = None, source: str = FIRST_SOURCE
+    ) -> dict[str, str]:
+        wanted, now = scopes or ROLES[role or "admin"], datetime.now(UTC)
+        _, text = create_token(self.store, name="desk 1", scopes=wanted, now=now, days=days, source=source)
         return {"Authorization": f"Bearer {text}"}
 
 

@@ -10,7 +10,7 @@ from devices.alerts import CHATTER_CYCLES, Disposition
 from devices.escalation import Level
 from devices.model import Device
 from gateway.actions import AcknowledgeAlert, DisposeAlert, ShelveAlert
-from gateway.directory import Place
+from gateway.hierarchy import Place
 from gateway.roster import Absence, Shift, Worker
 from tests.gateway.shell import GATE, LAMP, START, Shell
 
