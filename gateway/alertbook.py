@@ -18,7 +18,7 @@ from devices.effects import ClearAlert, RaiseAlert
 from devices.escalation import LEVELS, Ladders, Level
 from devices.kinds.common import earliest
 from devices.model import Device
-from gateway.actions import AcknowledgeAlert, DisposeAlert, NotFoundError, ShelveAlert, WorkOnAlert
+from gateway.actions import AcknowledgeAlert, DisposeAlert, NotFoundError, ShelveAlert, Transitioned, WorkOnAlert
 from gateway.alertplaces import Places
 from gateway.budget import FLOOD, Load
 from gateway.changes import AlertChange, Changes
@@ -30,6 +30,8 @@ REPEAT_EVERY = timedelta(seconds=60)
 """A condition that goes on is counted each time and announced at most this often."""
 _OF_THE_CONDITION = frozenset({"raised", "reopened", "repeated"})
 RESTING_AT_MOST = 1024
+_SHOWN = ("condition", "acknowledged_at", "disposition", "shelved_until", "work", "assignee")
+"""What a person or a backend can change of an alert."""
 
 Transition = AcknowledgeAlert | DisposeAlert | ShelveAlert | WorkOnAlert
 
@@ -130,7 +132,7 @@ class AlertBook:
 
     # -- what people and backends do ---------------------------------------------------------------------------------
 
-    def transition(self, action: Transition, now: datetime, *, batch: Changes, turn: Changes) -> Alert:
+    def transition(self, action: Transition, now: datetime, *, batch: Changes, turn: Changes) -> Transitioned:
         """What a person or a backend does with an alert.
 
         :raises NotFoundError: there is no such alert.
@@ -142,7 +144,8 @@ class AlertBook:
         after, change, reason = _apply(alert, action, now)
         if after is not alert:
             after = self._announce(alert, after, change, now, batch, turn, actor=action.by, reason=reason)
-        return after
+        changed = tuple(field for field in _SHOWN if getattr(alert, field) != getattr(after, field))
+        return Transitioned(alert=after, changed=changed)
 
     # -- what time does ----------------------------------------------------------------------------------------------
 
@@ -315,5 +318,6 @@ def _apply(alert: Alert, action: Transition, now: datetime) -> tuple[Alert, str,
             return after, "disposed", reason
         case ShelveAlert(until=until, reason=reason):
             return alerts.shelved(alert, until=until, reason=reason, now=now), "shelved", reason
-        case WorkOnAlert(work=work, assignee=assignee, reason=reason, if_work=if_work):
-            return alerts.worked(alert, work=work, assignee=assignee, now=now, if_work=if_work), "work", reason
+        case WorkOnAlert(work=work, assignee=assignee, reason=reason, if_work=if_work, step=step):
+            after = alerts.worked(alert, work=work, assignee=assignee, now=now, if_work=if_work, step=step)
+            return after, "work", reason

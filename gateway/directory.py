@@ -231,26 +231,28 @@ class Directory:
         """Every vehicle, by plate."""
         return sorted(self._vehicles.copy().values(), key=lambda vehicle: vehicle.plate)
 
-    def put_vehicle(self, vehicle: Vehicle) -> bool:
-        """Register or change a checked vehicle (`gateway.vehicles.checked`); says whether it is a new one."""
+    def put_vehicle(self, vehicle: Vehicle) -> tuple[Vehicle, Vehicle | None]:
+        """Register or change a checked vehicle (`gateway.vehicles.checked`): as it is now, and as it was before. One
+        that is so already is not written again.
+        """
         with self._lock:
             known = self._vehicles.get(vehicle.plate)
-            self._put_vehicles([replace(vehicle, id=known.id if known else vehicle.id or new_vehicle_id())])
-        return known is None
+            kept = replace(vehicle, id=known.id if known else vehicle.id or new_vehicle_id())
+            if kept != known:
+                self._put_vehicles([kept])
+        return kept, known
 
-    def remove_vehicle(self, plate: str) -> None:
-        """Forget a vehicle.
-
-        :raises NotFoundError: there is none with this plate.
-        """
+    def remove_vehicle(self, plate: str) -> bool:
+        """Forget a vehicle; whether there was one with this plate."""
         normal = normal_plate(plate)
         with self._lock:
             if normal not in self._vehicles:
-                raise NotFoundError("there is no vehicle with this plate")
+                return False
             with self._store.write() as db:
                 db.execute("DELETE FROM vehicles WHERE plate = ?", (normal,))
             del self._vehicles[normal]
         self._tell()
+        return True
 
     def import_vehicles(self, text: str) -> ImportReport:
         """Take over a CSV file (`gateway.vehicles.read_csv`): good lines in one transaction, the others reported."""

@@ -168,6 +168,10 @@ DROP TABLE old_items;
 DROP TABLE old_pages;
 """
 
+_DOOMED = """
+CREATE TABLE doomed_files(key TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _STAFF,
@@ -179,5 +183,6 @@ MIGRATIONS: tuple[str, ...] = (
     _LEDGER,
     _SYNC,
     _SOURCES,
+    _DOOMED,
 )
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""
