@@ -82,6 +82,7 @@ class AlertView(Shape):
     unowned_since: Utc | None = Field(description="null: somebody has acknowledged or claimed it.")
     chattering: bool = Field(description="It comes and goes; it is over only when it has been quiet for a while.")
     work: Work
+    work_at: Utc | None = Field(description="When the work last moved.")
     assignee: str
     community: str
     grid: str
