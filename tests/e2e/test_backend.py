@@ -208,7 +208,7 @@ class TestPage:
         expect(row).to_contain_text("已派单 · w-1")
         row.click()
         page.locator("#to").select_option("w-2")
-        page.get_by_role("button", name="派单").click()
+        page.get_by_role("button", name="派单", exact=True).click()
         expect(page.locator("[data-field='field.assignee']")).to_contain_text("w-2")
         eventually(lambda: work_of(gateway, alert) == ("assigned", "w-2"))
         for work in ("claimed", "on_site", "resolved"):
