@@ -128,11 +128,22 @@ class AlertPage(Shape):
 
 class AlertChangeView(HistoryEntry):
     alert: AlertView
+    hash: str = Field(
+        description="SHA-256 over, joined by line feeds: the `hash` before it, `ledger`, `seq`, `at`, alert.id, "
+        "`change`, alert.type, alert.severity, alert.condition, alert.work. A gap or a changed record breaks the chain."
+    )
+    ledger: str = Field(
+        description="The last row of the ledger before it, ROW:HASH. Keep it: `verify-ledger --anchor` holds the "
+        "ledger to it."
+    )
 
 
 class ChangePage(Shape):
     items: list[AlertChangeView]
     next: int = Field(description="Give it as `after` to go on; the same as you gave when there is nothing new.")
+    forgotten: int = Field(
+        description="Up to this number retention has dropped changes; everything after it is here. 0: nothing yet."
+    )
 
 
 class Acknowledge(Shape):
@@ -692,7 +703,7 @@ class SubscriptionBody(Shape):
     max_severity: int = Field(default=3, ge=1, le=3, description="1: P1 only; 3: everything.")
     communities: Annotated[list[str], Field(max_length=1000)] = Field(default=[], description="Empty: all.")
     places: Annotated[list[str], Field(max_length=1000)] = Field(
-        default=[], description="Grids, buildings; empty: all."
+        default=[], description="Buildings, grids, communities, sub-districts, districts; empty: all."
     )
     clear_text: bool = Field(
         default=False,

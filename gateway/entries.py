@@ -51,12 +51,13 @@ def entry(at: int, kind: str, body: dict[str, Any]) -> Entry:
     return Entry(at, kind, _json.encode(body))
 
 
-def revision(now: datetime, source: str, answer: Answer) -> Entry:
-    """The row of a backend's revision: what it did in numbers, and a digest of what was sent that tells nothing without
-    the nonce its sender was given (`gateway.syncbook.committed`).
+def revision(now: datetime, source: str, answer: Answer) -> dict[str, Any]:
+    """What the row of a backend's revision says: what it did in numbers, when, and a digest of what was sent that tells
+    nothing without the nonce its sender was given (`gateway.syncbook.committed`).
     """
-    body = {
+    return {
         "added": len(answer.added),
+        "at": us(now),
         "base": answer.base,
         "changed": len(answer.changed),
         "digest": answer.digest,
@@ -67,7 +68,6 @@ def revision(now: datetime, source: str, answer: Answer) -> Entry:
         "source": source,
         "unchanged": answer.unchanged,
     }
-    return entry(us(now), "sync", body)
 
 
 def entries(batch: Changes, community_of: CommunityOf, pseudonym: Pseudonym) -> list[Entry]:

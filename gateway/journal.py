@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -16,8 +17,10 @@ from devices.effects import IdentifyFace, ReadPlate, WatchScene
 from devices.events import NAME_OF
 from devices.kinds.link import Link
 from devices.model import DeviceKind
+from gateway import feed
 from gateway.changes import Changes, DeviceState, Job
 from gateway.entries import Entry, entries, entry
+from gateway.latest import Row
 from gateway.ledger import Ledger, signing_key
 from gateway.pseudonyms import Pseudonyms
 from gateway.replay import REMEMBERED, Sighting
@@ -30,9 +33,11 @@ log = structlog.get_logger()
 QUARANTINE_BYTES = 64 * 1024
 """So much of a quarantined message is kept, sealed."""
 PRUNE_ROWS = 5_000
+HEAD = "ledger.head"
+"""The file that says where the ledger was last sealed, as `ROW:HASH`."""
 _OLD_EVENTS = "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?) AND received_at < ?"
-_OLD_CHANGES = """DELETE FROM alert_changes WHERE seq IN (SELECT seq FROM alert_changes ORDER BY seq LIMIT ?) AND at < ?
-  AND NOT EXISTS (SELECT 1 FROM alerts WHERE alerts.id = alert_changes.alert AND alerts.open = 1)"""
+
+_OLD_COMMANDS = "DELETE FROM commands WHERE status NOT IN ('sent', 'accepted') AND requested_at < ?"
 
 _json = msgspec.json.Encoder()
 _question = msgspec.json.Decoder(IdentifyFace | ReadPlate | WatchScene)
@@ -87,12 +92,16 @@ class Journal:
     ) -> None:
         self._closed = False
         self._db = store.connect()
+        self._latest = store.latest
         self._vault = vault
         self._retention = retention
         self._limits = limits
         self._community_of = community_of
         self._pseudonyms = Pseudonyms(vault)
-        self._ledger = Ledger(signing_key(store.path.parent / "keys"))
+        self._ledger = Ledger(self._db, signing_key(store.path.parent / "keys"))
+        self._head = store.path.parent / "keys" / HEAD
+        self._remembered = ""
+        self._dropped: Counter[str] = Counter()
 
     def begin_ledger(self, now: datetime, *, zone: str, companies: Mapping[str, tuple[str, ...]]) -> None:
         """State in the ledger what its rows are to be read with, where that is new.
@@ -100,7 +109,16 @@ class Journal:
         :raises CommitError: it could not be written.
         """
         facts = entry(us(now), "estate", {"companies": companies, "zone": zone})
-        self._in_one(lambda: self._ledger.begin(self._db, facts, now))
+        lost = self._ledger.missing(self._head.read_text(encoding="ascii").strip() if self._head.exists() else "")
+        if lost:
+            log.error("database_set_back", **lost)
+        said = [entry(us(now), "restored", lost)] if lost else []
+
+        def begin() -> None:
+            self._ledger.begin(facts, now)
+            self._ledger.append(said, now)
+
+        self._in_one(begin)
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
@@ -110,7 +128,7 @@ class Journal:
         :raises CommitError: it could not be written.
         """
         said = self._said(batch)
-        self._in_one(lambda: self._write(batch, said, now))
+        self._latest.add(self._in_one(lambda: self._write(batch, said, now)))
 
     def _said(self, batch: Changes) -> list[Entry]:
         """What the ledger will say of it. A community's first pseudonym makes its key, outside of the transaction."""
@@ -119,15 +137,17 @@ class Journal:
         except sqlite3.Error as error:
             raise CommitError(f"the database cannot be written: {error}") from error
 
-    def _write(self, batch: Changes, said: list[Entry], now: datetime) -> None:
+    def _write(self, batch: Changes, said: list[Entry], now: datetime) -> list[Row]:
         self._write_facts(batch)
+        changes = feed.append(self._db, batch.alert_changes, self._ledger.head) if batch.alert_changes else []
         self._write_alerts(batch)
         self._write_work(batch)
         self._write_rest(batch, now)
-        self._ledger.append(self._db, said, now)
+        self._ledger.append(self._ledger.noted(now) + said, now)
+        return changes
 
     def _in_one(self, write: Callable[[], T]) -> T:
-        """One durable transaction; an error undoes it."""
+        """One durable transaction; an error undoes it, and the ledger goes on from what is there."""
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -136,10 +156,27 @@ class Journal:
         except BaseException as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
+            try:
+                self._ledger.take_up()
+            except sqlite3.Error as worse:
+                raise CommitError(f"the database cannot be read: {worse}") from error
             if _of_the_disk(error):
                 raise CommitError(f"the database cannot be written: {error}") from error
             raise
+        self._remember_head()
         return done
+
+    def _remember_head(self) -> None:
+        """Keep the sealed head beside the key, where a backup of the database alone does not reach."""
+        if self._ledger.sealed_head == self._remembered:
+            return
+        self._remembered = self._ledger.sealed_head
+        fresh = self._head.with_suffix(".new")
+        try:
+            fresh.write_text(self._remembered + "\n", encoding="ascii")
+            fresh.replace(self._head)
+        except OSError as error:
+            log.warning("ledger_head_not_kept", trouble=str(error))
 
     def _write_facts(self, batch: Changes) -> None:
         encode = _json.encode
@@ -184,18 +221,6 @@ class Journal:
             )
 
     def _write_alerts(self, batch: Changes) -> None:
-        for change in batch.alert_changes:
-            self._db.execute(
-                "INSERT INTO alert_changes(alert, change, actor, reason, at, body) VALUES (?,?,?,?,?,?)",
-                (
-                    change.alert.id,
-                    change.change,
-                    change.actor,
-                    change.reason,
-                    us(change.at),
-                    _json.encode(change.alert),
-                ),
-            )
         for a in batch.alerts.values():
             self._db.execute(
                 # Not "or replace": a second open alert of one key must fail loudly, not delete the first.
@@ -280,24 +305,29 @@ class Journal:
         ledger = now - timedelta(days=self._retention.ledger_days)
 
         def from_the_ledger() -> int:
-            self._ledger.append(self._db, [], now)  # a ledger at rest is sealed here
-            return self._ledger.prune(self._db, ledger, now, PRUNE_ROWS)
+            self._ledger.append(self._ledger.noted(now), now)  # a ledger at rest is sealed here
+            return self._ledger.prune(ledger, now, PRUNE_ROWS)
 
-        dropped = self._in_one(from_the_ledger)
+        dropped = Counter(ledger=self._in_one(from_the_ledger))
+        dropped["alert_changes"] = self._in_one(lambda: feed.forget(self._db, when(alerts), PRUNE_ROWS))
         try:
-            return dropped + sum(
-                self._db.execute(statement, values).rowcount
-                for statement, values in (
-                    (_OLD_EVENTS, (PRUNE_ROWS, events)),
-                    ("DELETE FROM quarantine WHERE at < ?", (quarantine,)),
-                    ("DELETE FROM sightings WHERE at < ?", (us(now - REMEMBERED),)),
-                    (_OLD_CHANGES, (PRUNE_ROWS, alerts)),
-                    ("DELETE FROM alerts WHERE open=0 AND raised_at < ?", (alerts,)),
-                    ("DELETE FROM commands WHERE status NOT IN ('sent', 'accepted') AND requested_at < ?", (alerts,)),
-                )
-            )
+            for table, statement, values in (
+                ("events", _OLD_EVENTS, (PRUNE_ROWS, events)),
+                ("quarantine", "DELETE FROM quarantine WHERE at < ?", (quarantine,)),
+                ("sightings", "DELETE FROM sightings WHERE at < ?", (us(now - REMEMBERED),)),
+                ("alerts", "DELETE FROM alerts WHERE open=0 AND raised_at < ?", (alerts,)),
+                ("commands", _OLD_COMMANDS, (alerts,)),
+            ):
+                dropped[table] = self._db.execute(statement, values).rowcount
         except sqlite3.Error as error:
             raise CommitError(f"the database cannot be written: {error}") from error
+        finally:
+            self._dropped += dropped
+        if not dropped.total() and self._dropped:  # the end of a run: one row for all of it
+            said = [entry(us(now), "retention", dict(self._dropped))]
+            self._in_one(lambda: self._ledger.append(said, now))
+            self._dropped.clear()
+        return dropped.total()
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
@@ -404,7 +434,7 @@ class Journal:
             return
         self._closed = True
         try:
-            self._in_one(lambda: self._ledger.seal(self._db, datetime.now(UTC)))
+            self._in_one(lambda: self._ledger.seal(datetime.now(UTC)))
         except CommitError as error:
             log.warning("ledger_not_sealed", trouble=str(error))
         self._db.close()

@@ -1,8 +1,8 @@
-"""The ledger: every alert transition, command transition, access decision and revision of a backend, hash-chained and
-signed. SQLite, a key.
+"""The ledger: every alert transition, command transition and access decision, what was done to tokens, subscriptions,
+consents and by retention, and every revision of a backend, hash-chained and signed. SQLite, a key.
 
-Who appends does so within their own transaction, so a crash cannot part what happened from its rows. A checkpoint is
-signed every `SEAL_ROWS` rows or `SEAL_EVERY`, and at stop: what was cut off or rewritten behind it is not found.
+The journal appends within its own transaction, so a crash cannot part a batch from its rows. A checkpoint is signed
+every `SEAL_ROWS` rows or `SEAL_EVERY`, and at stop: what was cut off or rewritten behind the last one is not found.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from gateway.chain import NOTHING, Row, Seal, linked, sealed_message
+from gateway.chain import NOTHING, UNSEALED_AT_MOST, Row, Seal, linked, sealed_message
 from gateway.entries import Entry, entry
 from gateway.store import us
 
-SEAL_ROWS = 1_000
+SEAL_ROWS = UNSEALED_AT_MOST
 SEAL_EVERY = timedelta(minutes=1)
+_LAST = "SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1"
 
 
 def signing_key(folder: Path) -> Ed25519PrivateKey:
@@ -66,63 +66,100 @@ def seals(db: sqlite3.Connection) -> list[Seal]:
 
 
 class Ledger:
-    """Appends and seals, within the transaction that is open on `db`: where the ledger ends is read there each time, so
-    that the journal and the synchronisation never fork the chain.
-    """
+    """Appends and seals on the journal's connection; used by its thread alone, inside its transactions."""
 
-    def __init__(self, key: Ed25519PrivateKey) -> None:
+    def __init__(self, db: sqlite3.Connection, key: Ed25519PrivateKey) -> None:
+        self._db = db
         self._key = key
+        self._seq, self._hash = 0, NOTHING
+        self._sealed, self._sealed_at, self._sealed_hash = 0, 0, NOTHING
+        self.take_up()
 
-    def begin(self, db: sqlite3.Connection, facts: Entry, now: datetime) -> None:
+    @property
+    def head(self) -> str:
+        """Its last row, as `ROW:HASH`: who keeps it can tell later whether it is still that row."""
+        return f"{self._seq}:{self._hash.hex()}"
+
+    @property
+    def sealed_head(self) -> str:
+        """The row that was sealed last, as `head` says it."""
+        return f"{self._sealed}:{self._sealed_hash.hex()}"
+
+    def take_up(self) -> None:
+        """Go on where the database stands: at the start, and after a transaction was undone."""
+        last = self._db.execute(_LAST).fetchone()
+        sealed = self._db.execute(
+            "SELECT seq, hash, at FROM ledger_seals ORDER BY seq DESC, at DESC LIMIT 1"
+        ).fetchone()
+        self._sealed, self._sealed_hash, self._sealed_at = sealed or (0, NOTHING, 0)
+        # Behind a seal whose rows are gone the count goes on: a new row must not take the place of a lost one.
+        self._seq, self._hash = max((last or (0, NOTHING)), (sealed[:2] if sealed else (0, NOTHING)))
+
+    def begin(self, facts: Entry, now: datetime) -> None:
         """State once, and again when it has changed, what the rows are to be read with (companies, zone). The first
         row of all says what the database held before there was a ledger.
         """
-        if _end(db).seq == 0:
+        if self._seq == 0:
             held = {
-                table: db.execute(f"SELECT coalesce(max({column}), 0) FROM {table}").fetchone()[0]  # noqa: S608 - ours
+                table: self._db.execute(f"SELECT coalesce(max({column}), 0) FROM {table}").fetchone()[0]  # noqa: S608 - ours
                 for table, column in (("events", "seq"), ("alert_changes", "seq"))
             }
-            self.append(db, [entry(us(now), "began", held)], now)
-        known = db.execute("SELECT body FROM ledger WHERE kind='estate' ORDER BY seq DESC LIMIT 1").fetchone()
-        if (known[0] if known else None) != facts.body:
-            self.append(db, [facts], now)
+            self.append([entry(us(now), "began", held)], now)
+        known = self._db.execute("SELECT body FROM ledger WHERE kind='estate' ORDER BY seq DESC LIMIT 1")
+        if (known.fetchone() or (None,))[0] != facts.body:
+            self.append([facts], now)
+        if noted := self.noted(now):
+            self.append(noted, now)
 
-    def append(self, db: sqlite3.Connection, said: list[Entry], now: datetime) -> None:
+    def append(self, said: list[Entry], now: datetime) -> None:
         """Chain rows onto the ledger, and seal it when it is time."""
-        end = _end(db)
         if said:
             chained = []
-            seq, row_hash = end.seq, end.hash
             for at, kind, body in said:
-                seq += 1
-                row_hash = linked(row_hash, seq, at, kind, body)
-                chained.append((seq, at, kind, body, row_hash))
-            db.executemany("INSERT INTO ledger(seq, at, kind, body, hash) VALUES (?,?,?,?,?)", chained)
-            end = end._replace(seq=seq, hash=row_hash)
-        waited = us(now) - end.sealed_at >= SEAL_EVERY // timedelta(microseconds=1)
-        if end.seq - end.sealed >= SEAL_ROWS or waited:
-            self._seal(db, end, now)
+                self._seq += 1
+                self._hash = linked(self._hash, self._seq, at, kind, body)
+                chained.append((self._seq, at, kind, body, self._hash))
+            self._db.executemany("INSERT INTO ledger(seq, at, kind, body, hash) VALUES (?,?,?,?,?)", chained)
+        waited = us(now) - self._sealed_at >= SEAL_EVERY // timedelta(microseconds=1)
+        if self._seq - self._sealed >= SEAL_ROWS or (waited and self._seq > self._sealed):
+            self.seal(now)
 
-    def seal(self, db: sqlite3.Connection, now: datetime) -> None:
+    def noted(self, now: datetime) -> list[Entry]:
+        """What others have left in `ledger_notes`, taken out of there: to be chained in the same transaction."""
+        notes = self._db.execute("SELECT seq, kind, body FROM ledger_notes ORDER BY seq").fetchall()
+        if notes:
+            self._db.execute("DELETE FROM ledger_notes WHERE seq <= ?", (notes[-1][0],))
+        return [entry(us(now), kind, json.loads(body)) for _, kind, body in notes]
+
+    def missing(self, known: str) -> dict[str, int] | None:
+        """Which rows are lost, if the database is not the one whose head was `known` (see `head`)."""
+        row, _, told = known.partition(":")
+        if not row.isdigit() or int(row) == 0:
+            return None
+        held = self._db.execute("SELECT hash FROM ledger WHERE seq=?", (int(row),)).fetchone()
+        first = self._db.execute("SELECT coalesce(min(seq), 0) FROM ledger").fetchone()[0]
+        if int(row) < first or (held is not None and held[0].hex() == told):
+            return None
+        return {"known_up_to": int(row), "set_back_to": min(self._seq, int(row))}
+
+    def seal(self, now: datetime) -> None:
         """Sign where the ledger ends, unless that is signed already."""
-        self._seal(db, _end(db), now)
+        if self._seq > self._sealed:
+            self._sign(self._seq, self._hash, "checkpoint", now)
+            self._sealed, self._sealed_hash, self._sealed_at = self._seq, self._hash, us(now)
 
-    def _seal(self, db: sqlite3.Connection, end: _End, now: datetime) -> None:
-        if end.seq > end.sealed:
-            self._sign(db, end.seq, end.hash, "checkpoint", now)
-
-    def _sign(self, db: sqlite3.Connection, seq: int, row_hash: bytes, kind: str, now: datetime) -> None:
+    def _sign(self, seq: int, row_hash: bytes, kind: str, now: datetime) -> None:
         signature = self._key.sign(sealed_message(kind, seq, us(now), row_hash))
-        db.execute(
+        self._db.execute(
             "INSERT INTO ledger_seals(seq, hash, at, kind, signature) VALUES (?,?,?,?,?)",
             (seq, row_hash, us(now), kind, signature),
         )
 
-    def prune(self, db: sqlite3.Connection, before: datetime, now: datetime, limit: int) -> int:
+    def prune(self, before: datetime, now: datetime, limit: int) -> int:
         """Drop at most `limit` rows from the front that are older than `before`, and put a signed anchor in their
         place; how many. The last row stays; what the rows are read with is said again where it would go.
         """
-        front = db.execute("SELECT seq, at, hash FROM ledger ORDER BY seq LIMIT ?", (limit + 1,)).fetchall()
+        front = self._db.execute("SELECT seq, at, hash FROM ledger ORDER BY seq LIMIT ?", (limit + 1,)).fetchall()
         cut = None
         for seq, at, row_hash in front[:-1]:
             if at >= us(before):
@@ -130,30 +167,14 @@ class Ledger:
             cut = (seq, row_hash)
         if cut is None:
             return 0
-        facts = db.execute("SELECT seq, body FROM ledger WHERE kind='estate' ORDER BY seq DESC LIMIT 1").fetchone()
+        facts = self._db.execute(
+            "SELECT seq, body FROM ledger WHERE kind='estate' ORDER BY seq DESC LIMIT 1"
+        ).fetchone()
         if facts is not None and facts[0] <= cut[0]:
-            self.append(db, [Entry(us(now), "estate", facts[1])], now)
-        self._sign(db, *cut, "anchor", now)
-        db.execute("DELETE FROM ledger_seals WHERE seq < ? OR (seq = ? AND kind='checkpoint')", (cut[0], cut[0]))
-        return db.execute("DELETE FROM ledger WHERE seq <= ?", (cut[0],)).rowcount
-
-
-class _End(NamedTuple):
-    """Where the ledger ends, and up to which row it is sealed since when."""
-
-    seq: int
-    hash: bytes
-    sealed: int
-    sealed_at: int
-
-
-def _end(db: sqlite3.Connection) -> _End:
-    last = db.execute("SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1").fetchone() or (0, NOTHING)
-    sealed = db.execute("SELECT seq, hash, at FROM ledger_seals ORDER BY seq DESC, at DESC LIMIT 1").fetchone()
-    sealed = sealed or (0, NOTHING, 0)
-    # Behind a seal whose rows are gone the count goes on: a new row must not take the place of a lost one.
-    seq, row_hash = max((last[0], last[1]), (sealed[0], sealed[1]))
-    return _End(seq, row_hash, sealed[0], sealed[2])
+            self.append([Entry(us(now), "estate", facts[1])], now)
+        self._sign(*cut, "anchor", now)
+        self._db.execute("DELETE FROM ledger_seals WHERE seq < ? OR (seq = ? AND kind='checkpoint')", (cut[0], cut[0]))
+        return self._db.execute("DELETE FROM ledger WHERE seq <= ?", (cut[0],)).rowcount
 
 
 def exported(db: sqlite3.Connection, key: Ed25519PublicKey) -> Iterator[str]:

@@ -46,7 +46,6 @@ from gateway.health import Health, disk_problems
 from gateway.hub import Hub
 from gateway.inbox import Inbox, Item, PostAnswer, Posted, StreamLost
 from gateway.journal import Journal
-from gateway.ledger import Ledger, signing_key
 from gateway.lists import Lists
 from gateway.mqtt import FILTERS_AT_MOST, Mqtt, Where, where
 from gateway.policies import POLICIES
@@ -114,7 +113,7 @@ class Gateway:
         self.pool = _pool(faces) if faces.workers else None
         self.inbox = Inbox()
         self.access = AccessBook(self.store, self.vault)
-        self.sync = Sync(self.store, self.vault, self.directory, Ledger(signing_key(settings.data / "keys")))
+        self.sync = Sync(self.store, self.vault, self.directory)
         self._caller = Caller(self.access, self.inbox)
         self.engine, self._hub = self._build_engine()
         metrics.DEVICES_ONLINE.set_function(self._devices_online)

@@ -2,10 +2,10 @@
 
 A revision is a snapshot (all the source has) or, with a `base`, what has changed since that revision. It may come in
 pages, which are kept until the last one is here; then all of it happens in one transaction together with its record
-and its row in the ledger. So it is idempotent (the same revision again is answered from the record), resumable (`state`
-says what is here and which page is wanted) and never half done. Each source counts its own revisions. Places and staff
-are taken whole or not at all: half a hierarchy would send alerts to the wrong people. Vehicles and passes are taken one
-by one: a plate somebody mistyped must not keep the others out.
+and the note that becomes its row in the ledger. So it is idempotent (the same revision again is answered from the
+record), resumable (`state` says what is here and which page is wanted) and never half done. Each source counts its own
+revisions. Places and staff are taken whole or not at all: half a hierarchy would send alerts to the wrong people.
+Vehicles and passes are taken one by one: a plate somebody mistyped must not keep the others out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from msgspec.structs import replace
 from gateway.directory import Directory
 from gateway.entries import revision as ledger_row
 from gateway.hierarchy import Place
-from gateway.ledger import Ledger
 from gateway.passes import Pass, check_pass
 from gateway.refusals import InvalidError
 from gateway.roster import Also, Worker
@@ -163,8 +162,8 @@ SECTIONS: Mapping[str, Section] = {
 class Sync:
     """Takes revisions. All methods may be called from any thread; two revisions never meet."""
 
-    def __init__(self, store: Store, vault: Vault, directory: Directory, ledger: Ledger) -> None:
-        self._directory, self._ledger = directory, ledger
+    def __init__(self, store: Store, vault: Vault, directory: Directory) -> None:
+        self._directory = directory
         self.book = SyncBook(store, vault)
 
     def states(self, source: str) -> list[State]:
@@ -253,7 +252,8 @@ class Sync:
 
         def also(db: Any) -> None:
             self.book.record(db, sender.source, answer, found, pages=digests, by=sender.by, now=now)
-            self._ledger.append(db, [ledger_row(now, sender.source, answer)], now)
+            said = msgspec.json.encode(ledger_row(now, sender.source, answer)).decode()
+            db.execute("INSERT INTO ledger_notes(kind, body) VALUES('sync', ?)", (said,))
 
         made.write(self._directory, found, also)
         return answer

@@ -42,7 +42,6 @@ from gateway.health import Health
 from gateway.inbox import PostAnswer, Posted
 from gateway.intake import Intake
 from gateway.journal import CommitError, Journal
-from gateway.ledger import Ledger, signing_key
 from gateway.lists import Lists
 from gateway.reader import Reader
 from gateway.runtime import restored_hub
@@ -113,7 +112,7 @@ class Estate:
         )
         self.alerts = self.hub.alerts
         self.access = AccessBook(self.store, self.vault)
-        self.sync = Sync(self.store, self.vault, self.directory, Ledger(signing_key(folder / "keys")))
+        self.sync = Sync(self.store, self.vault, self.directory)
         reader = Reader(registry.protocols(), self.directory, limits=self.settings.limits, zone="Asia/Shanghai")
         self.intake = Intake(reader=reader, hub=self.hub, journal=self.journal)
         self.busy = False
@@ -222,6 +221,16 @@ class Estate:
             return next(iter(turn.alerts))
 
         return self.change(work)
+
+    def raise_alerts(self, count: int, code: str, *, first: int) -> None:
+        """That many in one transaction, one instance each."""
+
+        def work(now: datetime, turn: Changes) -> None:
+            for n in range(first, first + count):
+                effect = RaiseAlert(code=code, at=now, instance=str(n))
+                self.alerts.raise_(effect, GATE, uuid.uuid4().bytes, now, late=False, batch=Changes(), turn=turn)
+
+        self.change(work)
 
     def clear_alert(self, code: str) -> None:
         self.change(

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,8 +24,7 @@ from hypothesis import strategies as st
 from api.auth import tokens
 from devices.events import DenyReason, Listing, Method
 from gateway.chain import Finding, findings, out_of_turn
-from gateway.entries import entry
-from gateway.ledger import Ledger, exported, genuine, rows, seals, signing_key
+from gateway.ledger import exported, genuine, rows, seals, signing_key
 from gateway.residents import Enrolment
 from gateway.schema import MIGRATIONS
 from gateway.store import Store
@@ -146,8 +146,7 @@ def test_a_page_out_of_turn_or_changed_meanwhile_is_refused(put):
 def test_pages_and_revisions_are_there_after_a_restart_and_nobodys_name_in_clear(put, estate: Estate):
     put("vehicles", 1, CARS[:2], page=1, pages=2)
     assert "测试车主".encode() not in b"".join(p.read_bytes() for p in estate.settings.data.glob("linli.db*"))
-    ledger = Ledger(signing_key(estate.settings.data / "keys"))
-    restarted = Sync(Store(estate.settings.database), estate.vault, estate.directory, ledger)
+    restarted = Sync(Store(estate.settings.database), estate.vault, estate.directory)
     pending = restarted.book.state("backend", "vehicles").pending
     assert pending is not None
     assert pending.next_page == 2
@@ -548,6 +547,7 @@ def test_what_was_synchronised_before_sources_had_names_is_all_there(tmp_path):
 
 
 def ledger_rows(estate: Estate) -> list[dict[str, Any]]:
+    estate.journal.prune(datetime.now(UTC))  # what was noted is chained with the journal's next transaction
     db = estate.store.connect()
     found = [json.loads(row.body) for row in rows(db) if row.kind == "sync"]
     db.close()
@@ -590,21 +590,21 @@ def test_who_kept_pages_and_nonce_proves_what_the_row_means(call, estate: Estate
     assert ledger_rows(estate)[0]["digest"] == hashlib.sha256(kept).hexdigest()
 
 
-def test_a_revision_that_cannot_be_written_leaves_no_row_and_no_change(put, state, estate: Estate, monkeypatch):
+def test_a_revision_that_cannot_be_written_leaves_no_row_and_no_change(put, state, estate: Estate):
     put("vehicles", 1, CARS[:1])
-
-    def full(*_: Any, **__: Any) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Ledger, "append", full)
-        assert put("vehicles", 2, CARS, base=1).status_code == 503
+    estate.store.connect().execute(
+        "CREATE TRIGGER full BEFORE INSERT ON ledger_notes BEGIN SELECT RAISE(ABORT, 'full'); END"
+    )
+    with pytest.raises(httpx.HTTPStatusError):
+        put("vehicles", 2, CARS, base=1).raise_for_status()
     assert (len(ledger_rows(estate)), state("vehicles")["revision"], len(estate.directory.vehicles())) == (1, 1, 1)
+    estate.store.connect().execute("DROP TRIGGER full")
     assert len(put("vehicles", 2, CARS, base=1).json()["added"]) == 4
+    assert [row["revision"] for row in ledger_rows(estate)] == [1, 2]
     assert ledger_wrong(estate) == []
 
 
-def test_the_journal_and_synchronisation_never_fork_the_chain(put, estate: Estate):
+def test_the_journal_chains_every_revision_once_while_both_write(put, estate: Estate):
     def revise() -> None:
         for n in range(1, 21):
             assert put("vehicles", n, [CARS[0] | {"note": str(n)}]).status_code == 200
@@ -616,7 +616,7 @@ def test_the_journal_and_synchronisation_never_fork_the_chain(put, estate: Estat
             n += 1
             estate.raise_alert("battery_low", instance=str(n))
         done.result()
-    assert len(ledger_rows(estate)) == 20
+    assert [row["revision"] for row in ledger_rows(estate)] == list(range(1, 21))
     assert ledger_wrong(estate) == []
 
 
@@ -625,16 +625,15 @@ def test_an_exported_ledger_with_revisions_is_whole_to_the_other_verifier_and_on
 ):
     put("vehicles", 1, CARS)
     put("vehicles", 2, CARS[:4])
-    key = signing_key(estate.settings.data / "keys")
+    first = ledger_rows(estate)[0]
+    theirs = verified(estate, tmp_path)
+    assert theirs.returncode == 0, theirs.stderr
     with estate.store.write() as db:
-        Ledger(key).seal(db, datetime.now(UTC))
-    assert verified(estate, tmp_path).returncode == 0
-    with estate.store.write() as db:
-        said = json.loads(db.execute("SELECT body FROM ledger WHERE kind='sync'").fetchone()[0])
-        Ledger(key).append(db, [entry(1, "sync", said)], datetime.now(UTC))
+        db.execute("INSERT INTO ledger_notes(kind, body) VALUES('sync', ?)", (json.dumps(first),))
+    ledger_rows(estate)
     theirs = verified(estate, tmp_path)
     assert theirs.returncode == 1
-    assert "revision 1 of ['backend', 'vehicles'] comes after" in theirs.stderr
+    assert "comes after ('backend', 'vehicles', 2)" in theirs.stderr
     assert ["revision 1 of backend/vehicles" in finding.what for finding in ledger_wrong(estate)] == [True]
 
 
