@@ -677,6 +677,11 @@ class Frequent(Shape):
     asked: int
 
 
+class Chatter(Shape):
+    key: str
+    cycles: int
+
+
 class DeskLoadView(Shape):
     """After ISA-18.2: fewer than six alerts an hour are manageable, more than ten in ten minutes are a flood."""
 
@@ -684,11 +689,15 @@ class DeskLoadView(Shape):
     end: Utc
     asked: int = Field(description="Alerts somebody had to look at: raised or reopened, not explained by another.")
     per_hour: float
+    operator_hours: float = Field(description="Of the desk staff on duty; one operator where nobody is registered.")
+    per_operator_hour: float | None = Field(description="null: nobody was on duty.")
     fullest_window: int
     window_s: float
     flood_share: float = Field(description="Part of the windows in which it was a flood.")
-    stale: int = Field(description="Active for more than a day, now.")
-    most_frequent: list[Frequent] = Field(description="What came back most often.")
+    flood_s: float = Field(description="How long it was a flood, s.")
+    stale: int = Field(description="Active for more than a day, now; neither shelved nor explained by another.")
+    most_frequent: list[Frequent] = Field(description="What somebody was asked to look at most often; ten at most.")
+    chattering: list[Chatter] = Field(description="What came and went: how often within half an hour; ten at most.")
     severity_share: dict[str, float] = Field(description="By severity, fractions of `asked`.")
 
 

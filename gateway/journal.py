@@ -11,15 +11,13 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
-from devices.alerts import Alert
-from devices.commands import CommandRecord
-from devices.effects import IdentifyFace, ReadPlate, WatchScene
 from devices.events import NAME_OF
 from devices.kinds.link import Link
 from devices.model import DeviceKind
 from gateway import feed
-from gateway.changes import Changes, DeviceState, Job
+from gateway.changes import Changes, DeviceState
 from gateway.entries import Entry, entries, entry
+from gateway.kept import Kept, write_alert
 from gateway.latest import Row
 from gateway.ledger import Ledger, signing_key
 from gateway.pseudonyms import Pseudonyms
@@ -40,7 +38,6 @@ _OLD_EVENTS = "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY 
 _OLD_COMMANDS = "DELETE FROM commands WHERE status NOT IN ('sent', 'accepted') AND requested_at < ?"
 
 _json = msgspec.json.Encoder()
-_question = msgspec.json.Decoder(IdentifyFace | ReadPlate | WatchScene)
 
 
 class CommitError(RuntimeError):
@@ -102,6 +99,7 @@ class Journal:
         self._head = store.path.parent / "keys" / HEAD
         self._remembered = ""
         self._dropped: Counter[str] = Counter()
+        self.kept = Kept(store, self._db)
 
     def begin_ledger(self, now: datetime, *, zone: str, companies: Mapping[str, tuple[str, ...]]) -> None:
         """State in the ledger what its rows are to be read with, where that is new.
@@ -141,6 +139,8 @@ class Journal:
         self._write_facts(batch)
         changes = feed.append(self._db, batch.alert_changes, self._ledger.head) if batch.alert_changes else []
         self._write_alerts(batch)
+        if batch.alerts or batch.policies:
+            self._db.execute("INSERT OR REPLACE INTO cursors(name, seq) VALUES ('clock', ?)", (us(now),))
         self._write_work(batch)
         self._write_rest(batch, now)
         self._ledger.append(self._ledger.noted(now) + said, now)
@@ -221,20 +221,8 @@ class Journal:
             )
 
     def _write_alerts(self, batch: Changes) -> None:
-        for a in batch.alerts.values():
-            self._db.execute(
-                # Not "or replace": a second open alert of one key must fail loudly, not delete the first.
-                "INSERT INTO alerts(id, key, open, type, severity, condition, community, building, device,"
-                " raised_at, incident, hidden, seq, body) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,"
-                " coalesce((SELECT max(seq) FROM alert_changes WHERE alert=?), 0),?)"
-                " ON CONFLICT(id) DO UPDATE SET open=excluded.open, severity=excluded.severity,"
-                " condition=excluded.condition, raised_at=excluded.raised_at, incident=excluded.incident,"
-                " hidden=excluded.hidden, seq=excluded.seq, body=excluded.body",
-                (
-                    a.id, a.key, a.open, a.type, int(a.severity), a.condition, a.community, a.building, a.device,
-                    us(a.raised_at), a.incident, bool(a.suppressed_by), a.id, _json.encode(a),
-                ),
-            )  # fmt: skip
+        for alert in batch.alerts.values():
+            write_alert(self._db, alert)
 
     def _write_work(self, batch: Changes) -> None:
         for c in batch.commands.values():
@@ -380,39 +368,6 @@ class Journal:
         """What each device said last on each topic whose messages are retained, as hashes."""
         return {(device, topic): said for device, topic, said in self._db.execute("SELECT * FROM standing")}
 
-    def open_alerts(self) -> list[Alert]:
-        """Every open alert."""
-        decode = msgspec.json.Decoder(Alert).decode
-        return [decode(body) for (body,) in self._db.execute("SELECT body FROM alerts WHERE open=1")]
-
-    def alert(self, alert_id: str) -> Alert | None:
-        """One alert, open or not."""
-        row = self._db.execute("SELECT body FROM alerts WHERE id=?", (alert_id,)).fetchone()
-        return msgspec.json.decode(row[0], type=Alert) if row else None
-
-    def open_alert(self, key: str) -> Alert | None:
-        """The open alert of this key."""
-        row = self._db.execute("SELECT body FROM alerts WHERE key=? AND open=1", (key,)).fetchone()
-        return msgspec.json.decode(row[0], type=Alert) if row else None
-
-    def unfinished_commands(self) -> list[CommandRecord]:
-        """Commands still waiting for an answer."""
-        decode = msgspec.json.Decoder(CommandRecord).decode
-        found = self._db.execute("SELECT body FROM commands WHERE status IN ('sent', 'accepted')")
-        return [decode(body) for (body,) in found]
-
-    def command_of_key(self, key: str) -> CommandRecord | None:
-        """The command requested with this idempotency key."""
-        row = self._db.execute("SELECT body FROM commands WHERE idempotency_key=?", (key,)).fetchone()
-        return msgspec.json.decode(row[0], type=CommandRecord) if row else None
-
-    def pending_jobs(self) -> list[Job]:
-        """Questions vision has not answered."""
-        return [
-            Job(i, device, _question.decode(body))
-            for i, device, body in self._db.execute("SELECT id, device, body FROM jobs")
-        ]
-
     def sightings(self, now: datetime) -> list[Sighting]:
         """The faces seen lately, oldest first."""
         rows = self._db.execute("SELECT * FROM sightings WHERE at >= ? ORDER BY at", (us(now - REMEMBERED),))
@@ -426,6 +381,11 @@ class Journal:
     def newest(self) -> datetime | None:
         """When the last fact was journalled."""
         row = self._db.execute("SELECT received_at FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        return when(row[0]) if row else None
+
+    def clock(self) -> datetime | None:
+        """What our clock showed when anything that is timed was written last."""
+        row = self._db.execute("SELECT seq FROM cursors WHERE name='clock'").fetchone()
         return when(row[0]) if row else None
 
     def close(self) -> None:

@@ -128,8 +128,10 @@ class Rehearsal:
         alerts = AlertBook(
             [],
             self._alerts.get,
-            self._open_alert,
+            self._by_key.get,
+            lately=[],
             ladders=settings.escalation.ladders,
+            route=settings.escalation.route,
             roster=self.directory.roster,
             budget=settings.budget,
             delays=settings.delays,
@@ -146,11 +148,6 @@ class Rehearsal:
         )
         self._seen: set[bytes] = set()
         self._rounds: list[tuple[datetime, str, timedelta]] = []
-
-    def _open_alert(self, key: str) -> Alert | None:
-        """An open alert that rests (`AlertBook.find_open`)."""
-        held = self._by_key.get(key)
-        return held if held is not None and held.open else None
 
     def tell(self, told: Told) -> Iterator[AlertChange]:
         """Every change that was due until this fact came, then those it makes."""

@@ -186,6 +186,11 @@ CREATE TRIGGER consent_ended AFTER UPDATE OF withdrawn_at ON consents WHEN new.w
 """
 """What anybody does to tokens, subscriptions and consents, in whatever way, waits here for its place in the ledger."""
 
+_ASIDE = """
+CREATE TABLE set_aside(seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, source TEXT NOT NULL,
+  name TEXT NOT NULL, reason TEXT NOT NULL, row BLOB NOT NULL);
+"""
+
 _SOURCES = """
 ALTER TABLE tokens ADD COLUMN source TEXT NOT NULL DEFAULT 'backend';
 ALTER TABLE sync_revisions RENAME TO old_revisions;
@@ -216,6 +221,6 @@ CREATE TABLE doomed_files(key TEXT PRIMARY KEY) WITHOUT ROWID;
 
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _STAFF, _FACES, _HTTP_ACCESS, _LISTS, _STANDING, _SCENES, _LEDGER, _SYNC, _FEED),
-    *(_NOTES, _SOURCES, _DOOMED),
+    *(_NOTES, _ASIDE, _SOURCES, _DOOMED),
 )
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""

@@ -22,6 +22,7 @@ from gateway.actions import (
     Transitioned,
     WorkOnAlert,
 )
+from gateway.kept import read_alert
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 Limit = Annotated[int, Query(ge=1, le=500, description="Page size.")]
@@ -66,14 +67,15 @@ def list_alerts(
     given = {term: value for term, value in wanted.items() if value is not None}
     values = [part for value in given.values() for part in (value if isinstance(value, tuple) else (value,))]
     where = f"WHERE {' AND '.join(given)}" if given else ""
-    sql = f"SELECT id, raised_at, seq, body FROM alerts {where} ORDER BY {order} LIMIT ?"  # noqa: S608 - terms are ours
+    sql = f"SELECT id, key, raised_at, seq, body FROM alerts {where} ORDER BY {order} LIMIT ?"  # noqa: S608 - terms are ours
     rows = gateway.store.reader.execute(sql, (*values, limit + 1)).fetchall()
     more, rows = len(rows) > limit, rows[:limit]
     last = rows[-1] if rows else None
     cursor = None
     if last is not None and (more or after is not None):
         cursor = str(last["seq"]) if after is not None else f"{last['raised_at']}_{last['id']}"
-    items = [views.alert_fields(views.read_alert(row["body"]), gateway, caller) for row in rows]
+    read = (read_alert(gateway.store, row["id"], row["key"], row["body"]) for row in rows)
+    items = [views.alert_fields(alert, gateway, caller) for alert in read if alert is not None]
     return _json({"items": items, "next": cursor})
 
 
@@ -120,11 +122,12 @@ def list_alert_changes(
 def get_alert(alert_id: str, gateway: TheGateway, caller: AlertsRead) -> schemas.AlertWithHistory:
     """One alert with its whole history."""
     reader = gateway.store.reader
-    row = reader.execute("SELECT body FROM alerts WHERE id = ?", (alert_id,)).fetchone()
-    if row is None:
+    row = reader.execute("SELECT key, body FROM alerts WHERE id = ?", (alert_id,)).fetchone()
+    alert = read_alert(gateway.store, alert_id, row["key"], row["body"]) if row is not None else None
+    if alert is None:
         raise NotFoundError(f"there is no alert {alert_id}")
     changes = reader.execute("SELECT * FROM alert_changes WHERE alert = ? ORDER BY seq", (alert_id,)).fetchall()
-    fields = views.alert_fields(views.read_alert(row["body"]), gateway, caller)
+    fields = views.alert_fields(alert, gateway, caller)
     return schemas.AlertWithHistory(**fields, history=[views.history_entry(change, caller) for change in changes])
 
 

@@ -155,7 +155,7 @@ class Estate:
             case ReloadDirectory():
                 return len(self.directory.devices())
             case SendCommand(idempotency_key=key):
-                known = self.journal.command_of_key(key) if key else None
+                known = self.journal.kept.command_of_key(key) if key else None
                 return known or self.hub.request(action, uuid.uuid4().hex, now, Changes(), turn)
             case AcceptScene():
                 return accept(action, self.hub, self.directory, (), now, batch=Changes(), turn=turn)
@@ -239,7 +239,7 @@ class Estate:
 
     def answer_command(self, command_id: str, result: CommandResult) -> None:
         def work(now: datetime, turn: Changes) -> None:
-            record = next(r for r in self.journal.unfinished_commands() if r.id == command_id)
+            record = next(r for r in self.journal.kept.unfinished_commands() if r.id == command_id)
             turn.commands[command_id] = answered(record, CommandAnswered(at=now, command_id=command_id, result=result))
 
         self.change(work)

@@ -1,7 +1,10 @@
 """The ledger: written with its batch, found out when touched, cut with an anchor."""
 
 import contextlib
+import csv
 import gc
+import html
+import io
 import json
 import shutil
 import sqlite3
@@ -373,7 +376,17 @@ def test_the_table_and_the_page_say_the_same(shell: Shell) -> None:
     lived(shell)
     found = reported(shell)
     assert "2026Q4,c1,零发案,closed,1.0000,3,3\r\n" in as_csv(found)
+    assert as_csv(found).startswith("\ufeffquarter,company"), "else a spreadsheet reads UTF-8 as GBK"
     page = as_page(found)
     assert "1.0000 (3/3)" in page
     assert "<script src" not in page
     assert "@media print" in page
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+86", "-1", "@SUM(A1)", "＝1+1", "＠x", " =1+1", "\t=1", "\r=1", "\n=1"])
+def test_a_company_named_like_a_formula_is_a_name_in_the_table(shell: Shell, name: str) -> None:
+    lived(shell, 1)
+    found = json.loads(as_json(reported(shell)).replace('"company": "c1"', f'"company": {json.dumps(name)}'))
+    cells = [line[1] for line in csv.reader(io.StringIO(as_csv(found)[1:], newline=""))][1:]
+    assert set(cells) == {"'" + name}
+    assert f"<h2>{html.escape(name)}</h2>" in as_page(found)
