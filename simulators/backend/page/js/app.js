@@ -44,7 +44,11 @@ function render() {
 }
 
 async function choose(alert) {
-  await detail.show(alert, context(), { focus: true });
+  try {
+    await detail.show(alert, context(), { focus: true });
+  } catch {
+    asking?.abort(); // the next request says what is wrong: signed out, or the backend is gone
+  }
   render();
 }
 

@@ -80,10 +80,10 @@ async function act(found, work, person, reason, context) {
       note = { bad: false, text: status === 202 ? t("act.later") : t("act.done", { what: t(`do.${work}`) }) };
       reason.value = "";
     } catch (error) {
-      if (!(error instanceof api.Refused)) throw error;
-      note = { bad: true, text: refusal(error.refusal ?? { code: String(error.status), text: error.message }) };
+      const told = error instanceof api.Refused ? error.refusal ?? { code: String(error.status), text: error.message } : null;
+      note = { bad: true, text: told ? refusal(told) : t("state.lost") };
     }
   }
   $("say").textContent = note.text;
-  await show(found.alert, context);
+  await show(found.alert, context).catch(() => null); // what is wrong then, the request for news says
 }

@@ -73,6 +73,7 @@ const WORDS = {
   "refusal.forbidden": ["令牌权限不足", "the token lacks a scope"],
   "refusal.conflict": ["名册与网关上的不一致：{text}", "the roster and the gateway differ: {text}"],
   "refusal.service_unavailable": ["网关暂时不能处理", "it cannot answer just now"],
+  "refusal.401": ["登录已失效，请重新登录", "You are signed out; sign in again"],
   "refusal.no_gateway": ["未指定网关（--api）", "no gateway was named (--api)"],
   "refusal.not_asked": ["尚未连接", "not asked yet"],
   "refusal.other": ["操作被拒绝：{text}", "Refused: {text}"],
