@@ -58,6 +58,8 @@ ROLES: dict[str, tuple[str, ...]] = {
 _TOKEN = re.compile(r"^linli_([0-9a-f]{12})_([0-9a-f]{64})$")
 
 
+OPERATOR = " / "
+"""Between the name of a token and who of a backend did something with it, in the record."""
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -97,6 +99,10 @@ def create_token(
         raise ValueError(f"there is no scope {', '.join(sorted(unknown))}; there are {', '.join(SCOPES)}")
     if not name.strip():
         raise ValueError("a token needs a name: it stands in the record of what is done with it")
+    if OPERATOR in name:
+        raise ValueError(
+            f"a token's name has no {OPERATOR.strip()!r} between blanks: behind it stands who of a backend did it"
+        )
     if not _SOURCE.fullmatch(source):
         raise ValueError("a source has 1 to 64 small letters, digits, . _ and -, first a letter or digit")
     token = Token(

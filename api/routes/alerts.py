@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api import schemas, views
-from api.auth import AlertsRead, AlertsWrite, Caller
+from api.auth import OPERATOR, AlertsRead, AlertsWrite, Caller
 from api.engine import ask
 from api.errors import ApiError
 from api.facade import Gateway, TheGateway
@@ -163,7 +163,7 @@ async def report_work_on_alert(
 ) -> schemas.AlertDone:
     """The backend tells where it stands. Idempotent; a step back is ignored. `changed` says what came of it."""
     given = body.model_dump(exclude={"operator"})
-    by = f"{caller.name} / {body.operator}" if body.operator else caller.name
+    by = f"{caller.name}{OPERATOR}{body.operator}" if body.operator else caller.name
     return await _done(WorkOnAlert(by=by, alert=alert_id, **given), gateway, caller)
 
 

@@ -145,6 +145,15 @@ def test_each_word_about_an_alert_is_answered_with_what_it_changed_and_again_wit
     assert history[3]["actor"] == "desk 1 / w-1"
 
 
+def test_a_backend_reads_its_own_reasons_also_where_it_said_who_of_its_people_typed_them(call, estate: Estate):
+    writer, alert = estate.token("alerts:read", "alerts:write"), estate.raise_alert()
+    for work, operator in (("claimed", ""), ("resolved", "w-1")):
+        body = {"work": work, "assignee": "w-1", "reason": work, "operator": operator}
+        call("POST", f"/v1/alerts/{alert}/work", writer, json=body)
+    history = call("GET", f"/v1/alerts/{alert}", writer).json()["history"]
+    assert [line["reason"] for line in history if line["change"] == "work"] == ["claimed", "resolved"]
+
+
 def test_who_comes_second_gets_a_code_and_who_was_faster(call, estate: Estate):
     writer, alert = estate.token("alerts:write"), estate.raise_alert()
     call("POST", f"/v1/alerts/{alert}/work", writer, json={"work": "claimed", "assignee": "w-1"})
