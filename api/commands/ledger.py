@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from gateway import settings as settings_file
-from gateway.chain import findings
+from gateway.chain import findings, out_of_turn
 from gateway.feed import edited
 from gateway.ledger import exported, genuine, kept_head, rows, seals, signing_key
 from gateway.settings import Settings, SettingsError
@@ -59,8 +59,10 @@ def verify(
     told = [*(anchor or []), *([head] if head else [])]
     db.execute("BEGIN")  # one snapshot
     signed = seals(db)
-    found = findings(rows(db), signed, partial(genuine, key.public_key()), _anchors(told))
-    (count, last) = db.execute("SELECT count(*), coalesce(max(seq), 0) FROM ledger").fetchone()
+    found = findings(rows(db), signed, partial(genuine, key.public_key()), _anchors(told)) + out_of_turn(rows(db))
+    count, last, revisions = db.execute(
+        "SELECT count(*), coalesce(max(seq), 0), count(*) FILTER (WHERE kind='sync') FROM ledger"
+    ).fetchone()
     changes = edited(db)
     db.execute("ROLLBACK")
     for finding in found:
@@ -69,8 +71,10 @@ def verify(
     for seq in changes:
         typer.echo(f"alert change {seq}: edited or deleted", err=True)
     sealed = max((seal.seq for seal in signed), default=0)
-    typer.echo(json.dumps({"rows": count, "last": last, "sealed_up_to": sealed, "wrong": len(found) + len(changes)}))
-    raise typer.Exit(int(bool(found or changes)))
+    wrong = len(found) + len(changes)
+    told_of = {"rows": count, "last": last, "sealed_up_to": sealed, "revisions": revisions, "wrong": wrong}
+    typer.echo(json.dumps(told_of))
+    raise typer.Exit(int(bool(wrong)))
 
 
 def _anchors(given: list[str]) -> dict[int, bytes]:
