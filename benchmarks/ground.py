@@ -28,7 +28,7 @@ server_name: bench
 listen: "127.0.0.1:-1"
 max_payload: 9437184
 jetstream {{ store_dir: {store}, sync_interval: {sync} }}
-mqtt {{ listen: "127.0.0.1:{port}", ack_wait: "60s", max_ack_pending: 1024 }}
+mqtt {{ listen: "127.0.0.1:{port}", ack_wait: "60s", max_ack_pending: 900 }}
 """
 
 
