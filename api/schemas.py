@@ -679,7 +679,7 @@ class SubscriptionBody(Shape):
     max_severity: int = Field(default=3, ge=1, le=3, description="1: P1 only; 3: everything.")
     communities: Annotated[list[str], Field(max_length=1000)] = Field(default=[], description="Empty: all.")
     places: Annotated[list[str], Field(max_length=1000)] = Field(
-        default=[], description="Grids, buildings; empty: all."
+        default=[], description="Buildings, grids, communities, sub-districts, districts; empty: all."
     )
     clear_text: bool = Field(
         default=False,

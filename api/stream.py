@@ -22,7 +22,7 @@ from fastapi.concurrency import run_in_threadpool
 from api.auth import Caller, authenticate
 from api.errors import ApiError
 from api.facade import Gateway
-from api.views import change_view
+from api.views import change_fields, json_of
 from gateway.feed import Bounds, BrokenError, check
 
 HEARTBEAT_S = 10.0
@@ -50,7 +50,7 @@ class Feed:
         self._written = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
         self._clients: set[asyncio.Event] = set()
-        self._views: dict[bool, _View] = {}
+        self._views: dict[str, _View] = {}
         self.closing = False
 
     def open(self) -> None:
@@ -75,7 +75,8 @@ class Feed:
     @contextlib.contextmanager
     def client(self, caller: Caller) -> Iterator[tuple[asyncio.Event, _View]]:
         """An event that is set when there may be something new, and where it is then to be found."""
-        view = self._views.setdefault(caller.may("people:read"), _View(self._gateway))
+        # Who may see people sees the same; of the others each sees the words that were typed in their own name.
+        view = self._views.setdefault("" if caller.may("people:read") else caller.name, _View(self._gateway))
         woken = asyncio.Event()
         self._clients.add(woken)
         try:
@@ -114,12 +115,12 @@ class _Page(NamedTuple):
 
 
 class _View:
-    """The latest changes without a gap, as those of one right see them."""
+    """The latest changes without a gap, as those who may see the same are told of them."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._followers: list[Caller] = []
-        self._kept: deque[tuple[int, str]] = deque(maxlen=KEPT)
+        self._kept: deque[tuple[int, bytes]] = deque(maxlen=KEPT)
         self._last = 0
         self._page = _Page(b"", 0, full=False)
         self._page_after = 0
@@ -128,13 +129,14 @@ class _View:
     def followed(self, caller: Caller) -> Iterator[None]:
         """While somebody follows it, it is kept up."""
         if not self._followers:
-            self._kept.clear()
             self._last = newest(self._gateway)
         self._followers.append(caller)
         try:
             yield
         finally:
             self._followers.remove(caller)
+            if not self._followers:
+                self._kept.clear()
 
     async def go_on(self) -> None:
         """Read and word what is new."""
@@ -157,18 +159,18 @@ class _View:
         return self._page
 
 
-def _worded(gateway: Gateway, caller: Caller, cursor: int) -> list[tuple[int, str]]:
+def _worded(gateway: Gateway, caller: Caller, cursor: int) -> list[tuple[int, bytes]]:
     """At most `PAGE` changes after the cursor, each with its number."""
     found = []
     for row in gateway.store.latest.after(cursor, PAGE):
-        said = change_view(row, gateway, caller).model_dump_json(exclude_unset=True)
-        found.append((row["seq"], f"id: {row['seq']}\nevent: alert\ndata: {said}\n\n"))
+        said = json_of(change_fields(row, gateway, caller))
+        found.append((row["seq"], b"id: %d\nevent: alert\ndata: %b\n\n" % (row["seq"], said)))
     return found
 
 
-def _paged(worded: list[tuple[int, str]], cursor: int) -> _Page:
+def _paged(worded: list[tuple[int, bytes]], cursor: int) -> _Page:
     last = worded[-1][0] if worded else cursor
-    return _Page("".join(event for _, event in worded).encode(), last, full=len(worded) == PAGE)
+    return _Page(b"".join(event for _, event in worded), last, full=len(worded) == PAGE)
 
 
 def newest(gateway: Gateway) -> int:

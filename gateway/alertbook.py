@@ -6,7 +6,7 @@ once. What an alert is hidden behind, belongs to and who is told of it is decide
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
@@ -247,19 +247,21 @@ class AlertBook:
 
     def _root_of(self, alert: Alert, batch: Changes, turn: Changes) -> Alert | None:
         """What explains it and is not itself explained away."""
-        for held in self._around(self._places.roots_of(alert), batch, turn):
+        for held in self._around(self._places.roots_of(alert), batch, turn, types=suppression.ROOTS):
             if suppression.explains(held, alert):
                 above = self._latest(held.suppressed_by, batch, turn) if held.suppressed_by else None
                 # Only what explains the alert itself: a flood hides a flapping device, but not that it is away.
                 return above if above is not None and suppression.explains(above, alert) else held
         return None
 
-    def _around(self, ids: Iterator[str], batch: Changes, turn: Changes) -> Iterator[Alert]:
-        """These alerts as they stand now, and all that this batch has changed so far."""
-        seen = {*turn.alerts, *batch.alerts}
-        yield from list(turn.alerts.values())
-        yield from [held for held in batch.alerts.values() if held.id not in turn.alerts]
-        yield from [self._by_id[one] for one in ids if one not in seen and one in self._by_id]
+    def _around(
+        self, ids: Iterator[str], batch: Changes, turn: Changes, types: Container[str] = ALERT_TYPES
+    ) -> Iterator[Alert]:
+        """These alerts as they stand now, and all of these types that this batch has changed so far."""
+        fresh, older, by_id = turn.alerts, batch.alerts, self._by_id
+        yield from [held for held in fresh.values() if held.type in types]
+        yield from [held for held in older.values() if held.type in types and held.id not in fresh]
+        yield from [by_id[one] for one in ids if one in by_id and one not in fresh and one not in older]
 
     def _hide_and_show(self, root: Alert, now: datetime, batch: Changes, turn: Changes) -> None:
         """A cause came or went: what it explains goes behind it, or comes out again."""

@@ -34,8 +34,10 @@ class Load:
 
     def floods(self, community: str, now: datetime, batch: Changes, turn: Changes) -> bool:
         """More than a desk can take in, this batch included."""
-        pending = _in(batch.alert_changes, community) + _in(turn.alert_changes, community)
-        return 0 < self._limits.flood < self._recent(community, now) + pending
+        if not self._limits.flood:
+            return False
+        left = self._limits.flood - self._recent(community, now)
+        return left < 0 or left < _in(batch.alert_changes, community) + _in(turn.alert_changes, community)
 
     def over_at(self, community: str) -> datetime | None:
         """When a flood is over if nothing more comes: the last moments of the window hold fewer than `over`."""

@@ -24,6 +24,7 @@ class Parcel(Struct, kw_only=True, eq=False):
     row: int = 0
     attempts: int = 0
     first_tried: float = 0.0
+    tried: float = 0.0
 
 
 class Lanes:

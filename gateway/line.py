@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 import structlog
@@ -39,8 +39,9 @@ READ_ROWS = 256
 SAVE_EVERY_S = 0.25
 """The cursor is written at most this often: what is lost with it is only delivered again, under the same id."""
 SECRETS_EVERY_S = 10.0
-"""A rotated secret is used at the latest this long after; the old one is good for much longer."""
+"""So often secrets and places are read anew."""
 REFUSALS_AT_MOST = 5
+"""So often one change may be refused where others are taken; who takes none is tried for `retry_days`."""
 TROUBLE_AFTER_S = 60.0
 STORE_AGAIN_S = 1.0
 
@@ -49,7 +50,7 @@ _decode = msgspec.json.Decoder(Alert).decode
 
 
 class Line:
-    """The way to one receiver. `trouble`: what is wrong with it, in words, "" if nothing."""
+    """The way to one receiver. `trouble`: what is wrong with it, in words, "" if nothing. `over`: it said 410 Gone."""
 
     def __init__(
         self,
@@ -77,6 +78,7 @@ class Line:
         )
         self._secrets: list[bytes] = []
         self._secrets_until = 0.0
+        self._above: dict[str, frozenset[str]] = {}
         self._lanes = Lanes(subscription.cursor)
         self._given_up = tables.given_up(subscription.id, subscription.cursor)
         self._replaying: set[int] = set()
@@ -88,11 +90,13 @@ class Line:
         self._failures = 0
         self._failing_since = 0.0
         self._paused_until = 0.0
+        self._taken_at = 0.0
         self._look = True
         self._look_at_letters = True
         self._stopping = False
         self._gone = ""
         self.trouble = ""
+        self.over = False
         self._awake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(
@@ -110,6 +114,11 @@ class Line:
         """There may be new changes, or dead letters to replay. Never blocks."""
         self._look = self._look_at_letters = True
         self._poke()
+
+    def refresh(self) -> None:
+        """Its secret may be another one, or there are dead letters to replay. Never blocks."""
+        self._secrets_until = 0.0
+        self.wake()
 
     def ask_to_stop(self) -> None:
         """Let it finish what is on its way."""
@@ -168,6 +177,7 @@ class Line:
         if self._clock() >= self._secrets_until:
             self._secrets = self._tables.secrets(self._subscription.id, us(datetime.now(UTC)))
             self._secrets_until = self._clock() + SECRETS_EVERY_S
+            self._above.clear()
         if not self._look or self._lanes.waiting >= WAITING_AT_MOST or self._lanes.held >= HELD_AT_MOST:
             return
         self._look = False  # before reading: what is written from here on sets it again
@@ -181,12 +191,17 @@ class Line:
             raise
         for found in rows:
             alert = _decode(found["body"])
-            if found["seq"] in self._given_up or not self._subscription.wants(alert):
+            if found["seq"] in self._given_up or not self._subscription.wants(alert, self._places_above):
                 self._lanes.skip(found["seq"])
             else:
                 self._lanes.add(self._parcel(found, alert, 0))
         if len(rows) == READ_ROWS:
             self._look = True
+
+    def _places_above(self, place: str) -> frozenset[str]:
+        if place not in self._above:
+            self._above[place] = self._tables.above(place)
+        return self._above[place]
 
     def _load_letters(self) -> None:
         """Take up again the dead letters somebody asked for."""
@@ -201,7 +216,7 @@ class Line:
             self._lanes.add(self._parcel(dict(found), _decode(found["body"]), row))
 
     def _parcel(self, change: Row, alert: Alert, row: int) -> Parcel:
-        source = f"/linli/{self._settings.community}"
+        source = f"/linli/{quote(self._settings.community)}"  # a URI reference, whatever a community is called
         said: dict[str, Any] = cloud_event(
             change,
             alert,
@@ -233,7 +248,7 @@ class Line:
             if parcel is None:
                 return
             parcel.attempts += 1
-            parcel.first_tried = parcel.first_tried or now
+            parcel.first_tried, parcel.tried = parcel.first_tried or now, now
             self._flying += 1
             flights.create_task(self._deliver(parcel, self._failures))
 
@@ -270,15 +285,26 @@ class Line:
             return
         self._failures, self._failing_since, self.trouble = 0, 0.0, ""
         if outcome.kind is Kind.TAKEN:
+            self._taken_at = now
             self._lanes.done(parcel)
             if parcel.row:
                 self._arrived.append(parcel.row)
         elif outcome.kind is Kind.GONE:
             self._gone = outcome.reason
-        elif parcel.attempts >= REFUSALS_AT_MOST:
+        elif parcel.attempts >= REFUSALS_AT_MOST and parcel.first_tried < self._taken_at < parcel.tried:
             self._give_up(parcel, outcome.reason)
         else:
-            self._lanes.put_back(parcel, now + self._backoff(parcel.attempts))
+            if now - parcel.first_tried >= TROUBLE_AFTER_S:
+                self.trouble = (
+                    f"the receiver at {self._host} refuses alerts ({outcome.reason}); check it and its secret"
+                )
+            self._again(parcel, outcome, now)
+
+    def _again(self, parcel: Parcel, outcome: Outcome, now: float) -> None:
+        if now - parcel.first_tried >= self._settings.webhooks.retry_days * 86400:
+            self._give_up(parcel, outcome.reason)
+        else:
+            self._lanes.put_back(parcel, now + max(self._backoff(parcel.attempts), outcome.retry_after_s))
 
     def _unavailable(self, parcel: Parcel, launched: int, outcome: Outcome, now: float) -> None:
         if launched == self._failures:  # those that were on their way together fail together, and count once
@@ -287,10 +313,7 @@ class Line:
             self._paused_until = now + max(self._backoff(self._failures), outcome.retry_after_s)
         if now - self._failing_since >= TROUBLE_AFTER_S:
             self.trouble = f"the receiver at {self._host} takes no alerts ({outcome.reason}); check it and its address"
-        if now - parcel.first_tried >= self._settings.webhooks.retry_days * 86400:
-            self._give_up(parcel, outcome.reason)
-        else:
-            self._lanes.put_back(parcel, now + max(self._backoff(parcel.attempts), outcome.retry_after_s))
+        self._again(parcel, outcome, now)
 
     def _give_up(self, parcel: Parcel, reason: str) -> None:
         _log.warning("alert_not_delivered", subscription=self._subscription.id, change=parcel.seq, reason=reason)
@@ -308,7 +331,7 @@ class Line:
         if self._gone:
             self._tables.disable(self._subscription.id, self._gone)
             _log.warning("subscription_disabled", subscription=self._subscription.id, reason=self._gone)
-            self._stopping, self._gone = True, ""
+            self._stopping, self._gone, self.over = True, "", True
         if not self._unsaved or (now - self._saved_at < SAVE_EVERY_S and not force):
             return
         cursor = self._lanes.cursor

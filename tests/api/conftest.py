@@ -43,8 +43,8 @@ from gateway.inbox import PostAnswer, Posted
 from gateway.intake import Intake
 from gateway.journal import CommitError, Journal
 from gateway.lists import Lists
+from gateway.parts import restored_hub
 from gateway.reader import Reader
-from gateway.runtime import restored_hub
 from gateway.scene_acceptance import accept
 from gateway.settings import Settings
 from gateway.store import Store
