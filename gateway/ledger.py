@@ -1,5 +1,5 @@
-"""The ledger: every alert transition, command transition and access decision, and what was done to tokens,
-subscriptions, consents and by retention, hash-chained and signed. SQLite, a key.
+"""The ledger: every alert transition, command transition and access decision, what was done to tokens, subscriptions,
+consents and by retention, and every revision of a backend, hash-chained and signed. SQLite, a key.
 
 The journal appends within its own transaction, so a crash cannot part a batch from its rows. A checkpoint is signed
 every `SEAL_ROWS` rows or `SEAL_EVERY`, and at stop: what was cut off or rewritten behind the last one is not found.

@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from gateway import settings as settings_file
-from gateway.chain import findings
+from gateway.chain import findings, out_of_turn
+from gateway.feed import edited
 from gateway.journal import HEAD
 from gateway.ledger import exported, genuine, rows, seals, signing_key
 from gateway.settings import Settings, SettingsError
@@ -46,8 +47,8 @@ def verify(
         list[str] | None, typer.Option(help="ROW:HASH, the `ledger` of a delivered change that somebody kept.")
     ] = None,
 ) -> None:
-    """Name every row that was edited, deleted or moved; exit status 1 if there is one. Rows after the last seal and the
-    last anchor that were cut off, or rewritten to the very end, cannot be told.
+    """Name every row, and every alert change of the feed, that was edited, deleted or moved; exit status 1 if there is
+    one. Rows after the last seal and the last anchor that were cut off, or rewritten to the very end, cannot be told.
     """
     settings, db = opened(config, data)
     key = signing_key(settings.data / "keys")
@@ -61,15 +62,22 @@ def verify(
         told = [*told, head.read_text(encoding="ascii").strip()]
     db.execute("BEGIN")  # one snapshot
     signed = seals(db)
-    found = findings(rows(db), signed, partial(genuine, key.public_key()), _anchors(told))
-    (count, last) = db.execute("SELECT count(*), coalesce(max(seq), 0) FROM ledger").fetchone()
+    found = findings(rows(db), signed, partial(genuine, key.public_key()), _anchors(told)) + out_of_turn(rows(db))
+    count, last, revisions = db.execute(
+        "SELECT count(*), coalesce(max(seq), 0), count(*) FILTER (WHERE kind='sync') FROM ledger"
+    ).fetchone()
+    changes = edited(db)
     db.execute("ROLLBACK")
     for finding in found:
         which = f"row {finding.first}" if finding.first == finding.last else f"rows {finding.first} to {finding.last}"
         typer.echo(f"{which}: {finding.what}", err=True)
+    for seq in changes:
+        typer.echo(f"alert change {seq}: edited or deleted", err=True)
     sealed = max((seal.seq for seal in signed), default=0)
-    typer.echo(json.dumps({"rows": count, "last": last, "sealed_up_to": sealed, "wrong": len(found)}))
-    raise typer.Exit(int(bool(found)))
+    wrong = len(found) + len(changes)
+    told_of = {"rows": count, "last": last, "sealed_up_to": sealed, "revisions": revisions, "wrong": wrong}
+    typer.echo(json.dumps(told_of))
+    raise typer.Exit(int(bool(wrong)))
 
 
 def _anchors(given: list[str]) -> dict[int, bytes]:
