@@ -60,7 +60,7 @@ from devices.events import (
 from devices.kinds import barrier
 from devices.kinds import link as links
 from devices.model import Device, DeviceKind, Protocol, Reading
-from gateway import delays, metrics, plates
+from gateway import delays, metrics, plates, presencebook
 from gateway.actions import NotFoundError, RefusedError, SendCommand
 from gateway.alertbook import AlertBook
 from gateway.changes import Changes, DeviceState, EventRow, Job, Point, Sending
@@ -68,6 +68,7 @@ from gateway.commandbook import CommandBook
 from gateway.directory import Directory
 from gateway.policies import POLICIES
 from gateway.policy import Policy
+from gateway.presencebook import PresenceBook
 from gateway.reader import Read, event_id
 from gateway.schedule import Name, Schedule
 from gateway.settings import Settings
@@ -118,6 +119,7 @@ class Hub:
         self.schedule = schedule
         self.states = States(kinds=kinds, protocols=protocols, directory=directory, schedule=self.schedule)
         self.commands = CommandBook(protocols, self.schedule)
+        self.presence = PresenceBook(directory, self.states, schedule, settings.policies)
         self._effects: dict[type[Effect], Callable[[Any, Cause, Changes, Changes], list[Event]]] = {
             RaiseAlert: self._raise_alert,
             ClearAlert: self._clear_alert,
@@ -235,7 +237,9 @@ class Hub:
             for policy in self._hearing.get(type(event), ()):
                 if policy.even_late and policy.scope(event, device):
                     effects += policy.decide(policy.initial, event, device, self._settings.policies)[1]
-            return self._perform([e for e in effects if isinstance(e, _EVEN_LATE)], cause, batch, turn, salt=b"kind")
+            facts = self._perform([e for e in effects if isinstance(e, _EVEN_LATE)], cause, batch, turn, salt=b"kind")
+            known = self.presence.heard_late(event, device, batch, turn)
+            return facts + self._perform(known, cause._replace(late=False), batch, turn, salt=b"presence")
         after, effects = kind.decide(state.kind, event, device)
         if after is not state.kind:
             self.states.keep(device, DeviceState(state.link, after), batch, turn)
@@ -245,7 +249,8 @@ class Hub:
             scope = policy.scope(event, device)
             if scope:
                 facts += self._decide_policy(policy, scope, event, cause, batch, turn)
-        return facts
+        known = self.presence.heard(event, device, batch, turn)
+        return facts + self._perform(known, cause, batch, turn, salt=b"presence") if known else facts
 
     def _decide_policy(
         self, policy: Policy, scope: str, event: Event, cause: Cause | None, batch: Changes, turn: Changes
@@ -275,6 +280,9 @@ class Hub:
             self.commands.overdue(rest[0], now, batch=batch, turn=turn)
         elif what == "alert":
             self.alerts.tick(rest[0], now, batch=batch, turn=turn)
+        elif what == "policy" and rest[0] in presencebook.NAMES:
+            effects = self.presence.tick((rest[0], rest[1]), now, batch, turn)
+            self._perform_for_others(effects, now, (rest[0], rest[1]), batch, turn)
         elif what == "policy":
             policy = self._policies[rest[0]]
             self._decide_policy(policy, rest[1], event, None, batch, turn)
@@ -498,6 +506,7 @@ class Hub:
     def adopt(self, batch: Changes, now: datetime) -> None:
         """The batch is safe: what it changed is the truth now."""
         self.states.adopt(batch)
+        self.presence.adopt(batch)
         self.commands.adopt(batch)
         self.alerts.adopt(batch, now)
         for kind, count in Counter(type(row.event) for row in batch.events).items():

@@ -135,36 +135,6 @@ def test_temperature_is_nobodys_business_without_a_named_period() -> None:
         assert len(policy.decide(policy.initial, hot, GATE, limits)[1]) == told
 
 
-# -- guests --
-
-
-@pytest.mark.parametrize(
-    ("listing", "code"), [(Listing.UNKNOWN, "unknown_stays"), (Listing.VISITOR, "visitor_overstay")]
-)
-def test_a_guest_that_stays_is_told_once_and_is_over_when_it_leaves(listing: Listing, code: str) -> None:
-    run = played("visit", (checked(0, listing), BARRIER), (passed(9, Direction.IN), BARRIER), until=25 * H)
-    run.tell(passed(30 * H, Direction.OUT), BARRIER)
-    assert run.told == [("raise", code, "barrier-1"), ("clear", code, "barrier-1")]
-
-
-def test_a_resident_stays_as_long_as_they_like() -> None:
-    events = ((checked(0, Listing.ALLOW), BARRIER), (passed(9, Direction.IN), BARRIER))
-    assert played("visit", *events, until=900 * H).told == []
-
-
-def test_a_guest_whose_leaving_was_missed_counts_from_coming_again() -> None:
-    run = played("visit", (checked(0, Listing.UNKNOWN), BARRIER), (passed(9, Direction.IN), BARRIER))
-    run.tell(passed(20 * H, Direction.IN), BARRIER)
-    run.tick(at(30 * H))
-    assert run.told == []
-
-
-def test_a_guest_registered_meanwhile_is_no_guest() -> None:
-    run = played("visit", (checked(0, Listing.UNKNOWN), BARRIER), (passed(9, Direction.IN), BARRIER), until=25 * H)
-    run.tell(checked(26 * H, Listing.ALLOW), BARRIER)
-    assert run.told == [("raise", "unknown_stays", "barrier-1"), ("clear", "unknown_stays", "barrier-1")]
-
-
 # -- parking --
 
 BAYS = [Device(id=f"bay-{n}", kind="bay", protocol="native", address=f"B{n}", community="c1") for n in range(5)]
