@@ -97,7 +97,9 @@ class AlertBook:
         key = alert_key(device.community, device.id, effect.code, effect.instance)
         known = self._current(key, batch, turn) or self._find_open(key)
         if known is not None and (known.open or alerts.may_reopen(known, now=now)):
-            again = alerts.raised_again(known, at=effect.at, now=now, evidence=effect.evidence, late=late)
+            again = alerts.raised_again(
+                known, at=effect.at, now=now, evidence=effect.evidence, detail=effect.detail, late=late
+            )
             reopened = again.condition is not known.condition
             if reopened:
                 again = self._in_context(replace(again, suppressed_by=""), now, batch, turn)

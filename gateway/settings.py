@@ -165,6 +165,7 @@ class Policies(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     visit_h: Annotated[float, Meta(gt=0)] = 24
     full_bays: Annotated[int, Meta(ge=1)] = 5
     full_min: Annotated[float, Meta(gt=0)] = 30
+    turn_away_min: Annotated[float, Meta(gt=0)] = 30
     flapping: Annotated[int, Meta(ge=2, le=50)] = 5
     flapping_min: Annotated[float, Meta(gt=0)] = 60
     group_dark: Annotated[int, Meta(ge=2)] = 3
