@@ -408,6 +408,11 @@ class PresenceBook:
                 community, key = scope.rsplit("/", 1)
                 _put(self._indexed().setdefault((policy, community), {}), key, state)
 
+    def take_up(self) -> None:
+        """The states are restored: from now on `inside` may be called."""
+        self._index = None
+        self._indexed()
+
     def adopt(self, batch: Changes) -> None:
         """The batch is safe: what it changed is the truth now."""
         self._take(batch.policies)

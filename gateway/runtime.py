@@ -49,9 +49,11 @@ from gateway.journal import Journal
 from gateway.lists import Lists
 from gateway.mqtt import FILTERS_AT_MOST, Mqtt, Where, where
 from gateway.policies import POLICIES
+from gateway.presencebook import Inside
 from gateway.reader import Reader
 from gateway.rights import device_rights, reader_rights
 from gateway.routes import own_topics
+from gateway.scenarios.vehicles import PARKING_FULL, Lot
 from gateway.schedule import Schedule
 from gateway.settings import Faces, Settings, SettingsError
 from gateway.store import Store
@@ -319,6 +321,15 @@ class Gateway:
         state = self._hub.states.devices.get(device)
         return state.link.online if state else None
 
+    def inside(self, community: str, now: datetime) -> list[Inside]:
+        """Which vehicles are thought to be inside a community."""
+        return self._hub.presence.inside(community, now)
+
+    def lot(self, community: str) -> Lot:
+        """How its public bays stand."""
+        held = self._hub.states.policies.get((PARKING_FULL.name, community))
+        return held if isinstance(held, Lot) else Lot()
+
     def discovered(self) -> list[Discovered]:
         """Who speaks and is not registered, last heard first."""
         return self._discovery.found((device.protocol, device.address) for device in self.directory.devices())
@@ -417,6 +428,7 @@ def restored_hub(
     known = [(device.id, kinds[device.kind]) for device in directory.devices() if device.kind in kinds]
     shapes = {policy.name: type(policy.initial) for policy in POLICIES}
     hub.states.restore(journal.device_states(known), journal.policy_states(shapes), now)
+    hub.presence.take_up()
     for record in journal.unfinished_commands():
         hub.commands.take_up(record)
     return hub
