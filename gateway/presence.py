@@ -44,6 +44,8 @@ which we do not know when it left.
 """
 PLATES = 1e5
 """So many plates are likely at one estate: the chance that a stranger's is a given one is 1 in so many."""
+UNRESOLVED = 0.25
+"""Share of the misread entries that no later reading is likely to set right."""
 NEAR, FURTHEST = 0.7, 1.5
 """Plain errors (`vision.confusion`) up to which a text is as a misread plate usually is, and above which it is none."""
 SURE = 0.9
@@ -111,8 +113,8 @@ class Reading(Struct, frozen=True, kw_only=True):
 
 class Yard(Struct, frozen=True, kw_only=True):
     """What a community has learned: `stays` by class and `away` (`gateway.dwell`); how many `exits` were read, had no
-    plate (`unread`), told nothing at all (`silent`). `readings` at its lanes, oldest first. `waiting_since`: of the
-    oldest on the list for a round; `round_told`: its alert stands, at `lane`; `looked_at`: when the list was last
+    plate (`unread`), told nothing at all (`silent`). `readings` at its lanes, oldest first. `waiting_since`: since
+    when the list for a round waits for somebody; `round_told`: its alert stands, at `lane`; `looked_at`: when the list was last
     looked through.
     """
 

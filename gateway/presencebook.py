@@ -81,10 +81,10 @@ class PresenceBook:
                 return self._passed(event, device, at)
             case BayChanged(occupied=True, plate=plate) if plate:
                 return self._seen(plate_digest(normal_plate(plate)), at)
-            case VehicleMarked(plate=plate, here=True):
-                return self._seen(plate_digest(plate), at, marked=event)
-            case VehicleMarked(plate=plate):
-                return self._gone(plate_digest(plate), at)
+            case VehicleMarked(plate=plate, here=here):
+                key = plate_digest(plate)
+                effects = self._seen(key, at, marked=event) if here else self._gone(key, at)
+                return effects + self._look_through(at, marked=True)
         return []
 
     def heard_late(self, event: Event, device: Device, batch: Changes, turn: Changes) -> list[Effect]:
@@ -188,7 +188,7 @@ class PresenceBook:
         plate, total = max(weights, key=lambda one: weights[one]), sum(weights.values())
         if plate != read and weights[plate] / total >= presence.SURE:
             return plate, weights[plate] / total, 0.0
-        return read, 1.0, 1 - weights[read] / total
+        return read, 1.0, max(1 - weights[read] / total, presence.UNRESOLVED * self._limits.misread_share)
 
     def _left(self, read: str, evidence: str, lane: str, at: _At) -> list[Effect]:
         key = plate_digest(read)
@@ -285,7 +285,7 @@ class PresenceBook:
         effects = self._was_missed(key, stay, at)
         known = bool(stay.visits) or self._vehicle(stay.plate) is not None
         self._keep(stays.STAY.name, key, stays.left(stay, at.now, seen=False) if known else None, at)
-        return effects + self._look_through(at)
+        return effects
 
     # -- what time does ----------------------------------------------------------------------------------------------
 
@@ -297,12 +297,9 @@ class PresenceBook:
         about = {"perhaps_left_by": len(evidence), "seen_on_a_round": stay.marked_at is not None}
         after, effects = stays.asked(stay, probability, self._limits, at.now, about=about)
         self._keep(stays.STAY.name, key, after, at)
-        waiting = stays.waits(after, self._limits, at.now)
-        yard = self._yard(at)
-        if waiting is not None and yard.waiting_since is None:
-            self._keep_yard(replace(yard, waiting_since=waiting, lane=after.barrier), at)
-        elif waiting is None and yard.round_told:
-            effects += self._look_through(at)
+        yard, waits = self._yard(at), stays.waits(after, self._limits, at.now) is not None
+        if waits and probability >= self._limits.round_from and yard.waiting_since is None:
+            self._keep_yard(replace(yard, waiting_since=at.now, lane=after.barrier), at)
         return effects
 
     def _settle(self, at: _At) -> list[Effect]:
@@ -316,11 +313,11 @@ class PresenceBook:
                 effects += self._left(one.plate, one.evidence, one.lane, at._replace(now=one.at))
         return effects
 
-    def _look_through(self, at: _At) -> list[Effect]:
+    def _look_through(self, at: _At, *, marked: bool = False) -> list[Effect]:
         """The list for a round, and whether somebody has to be reminded of it."""
         yard = self._yard(at)
-        waiting = [one.overdue_at for one in self._everybody(at) if one.waits and one.overdue_at]
-        after, effects = stays.looked_through(yard, waiting, self._limits, at.now)
+        waiting = sum(one.waits for one in self._everybody(at))
+        after, effects = stays.looked_through(yard, waiting, self._limits, at.now, marked=marked)
         self._keep_yard(after, at)
         return effects
 

@@ -47,6 +47,8 @@ from vision.gallery import Gallery
 
 AT_ONCE = 512
 A_DAY = timedelta(days=1)
+ROUND_FROM = timedelta(hours=10)
+"""The first round, after the time of the setup."""
 
 
 class Card(Struct, frozen=True, kw_only=True):
@@ -186,7 +188,7 @@ class Rehearsal:
         self._visits: list[tuple[datetime, str, timedelta]] = []
         self._community = settings.community
         self._every = timedelta(hours=setup.round_h)
-        self._round_at = setup.now + self._every if setup.round_h else None
+        self._round_at = setup.now + ROUND_FROM if setup.round_h else None
         self._parked: dict[str, list[Parked]] = defaultdict(list)
         for stay in setup.parked:
             self._parked[stay.plate].append(stay)

@@ -137,12 +137,13 @@ def yard_deadline(yard: Yard, limits: Policies) -> datetime | None:
     return earliest(round_deadline(yard, limits), *(one.at + SETTLED for one in yard.readings))
 
 
-def looked_through(yard: Yard, waiting: list[datetime], limits: Policies, now: datetime) -> Step[Yard]:
-    """`waiting`: since when each vehicle on the list is overdue. One alert for all of them, and its end."""
-    due = waiting and min(waiting) + timedelta(days=limits.round_days) <= now
-    after = replace(yard, waiting_since=min(waiting, default=None), looked_at=now, round_told=bool(due))
+def looked_through(yard: Yard, waiting: int, limits: Policies, now: datetime, *, marked: bool = False) -> Step[Yard]:
+    """So many vehicles are on the list. One alert for all of them where nobody `marked` any for days, and its end."""
+    since = None if not waiting else now if marked else yard.waiting_since or now
+    due = since is not None and since + timedelta(days=limits.round_days) <= now
+    after = replace(yard, waiting_since=since, looked_at=now, round_told=due)
     if due and not yard.round_told:
-        detail = {"vehicles": len(waiting), "round_days": limits.round_days}
+        detail = {"vehicles": waiting, "round_days": limits.round_days}
         return after, [RaiseAlert(code=ROUND, at=now, detail=detail, device=yard.lane)]
     if yard.round_told and not due:
         return after, [ClearAlert(code=ROUND, at=now, device=yard.lane)]
