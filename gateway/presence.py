@@ -114,8 +114,8 @@ class Reading(Struct, frozen=True, kw_only=True):
 class Yard(Struct, frozen=True, kw_only=True):
     """What a community has learned: `stays` by class and `away` (`gateway.dwell`); how many `exits` were read, had no
     plate (`unread`), told nothing at all (`silent`). `readings` at its lanes, oldest first. `waiting_since`: since
-    when the list for a round waits for somebody; `round_told`: its alert stands, at `lane`; `looked_at`: when the list was last
-    looked through.
+    when the list for a round waits for somebody; `round_told`: its alert stands, at `lane`; `looked_at`: when the list
+    was last looked through.
     """
 
     stays: dict[str, tuple[float, ...]] = {}
