@@ -17,6 +17,7 @@ GROUP = "linli.commands"
 OURS = {
     "run": "api.commands.run:run",
     "token": "api.commands.token:app",
+    "aside": "api.commands.aside:app",
     "faces": "api.commands.faces:app",
     "decode": "api.commands.decode:decode",
     "devices": "api.commands.devices:app",

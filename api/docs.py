@@ -69,6 +69,9 @@ def _complete(app: FastAPI) -> dict[str, Any]:
 
 def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
+    for status, answer in responses.items():
+        if status >= "4":
+            answer.setdefault("content", _PROBLEM)
     if operation.get("security"):
         for status, text in (_ALWAYS | (_BY_PATH if "{" in path else {})).items():
             responses.setdefault(status, {"description": text, "content": _PROBLEM})

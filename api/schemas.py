@@ -123,11 +123,22 @@ class AlertPage(Shape):
 
 class AlertChangeView(HistoryEntry):
     alert: AlertView
+    hash: str = Field(
+        description="SHA-256 over, joined by line feeds: the `hash` before it, `ledger`, `seq`, `at`, alert.id, "
+        "`change`, alert.type, alert.severity, alert.condition, alert.work. A gap or a changed record breaks the chain."
+    )
+    ledger: str = Field(
+        description="The last row of the ledger before it, ROW:HASH. Keep it: `verify-ledger --anchor` holds the "
+        "ledger to it."
+    )
 
 
 class ChangePage(Shape):
     items: list[AlertChangeView]
     next: int = Field(description="Give it as `after` to go on; the same as you gave when there is nothing new.")
+    forgotten: int = Field(
+        description="Up to this number retention has dropped changes; everything after it is here. 0: nothing yet."
+    )
 
 
 class Acknowledge(Shape):
@@ -687,6 +698,11 @@ class Frequent(Shape):
     asked: int
 
 
+class Chatter(Shape):
+    key: str
+    cycles: int
+
+
 class DeskLoadView(Shape):
     """After ISA-18.2: fewer than six alerts an hour are manageable, more than ten in ten minutes are a flood."""
 
@@ -694,11 +710,15 @@ class DeskLoadView(Shape):
     end: Utc
     asked: int = Field(description="Alerts somebody had to look at: raised or reopened, not explained by another.")
     per_hour: float
+    operator_hours: float = Field(description="Of the desk staff on duty; one operator where nobody is registered.")
+    per_operator_hour: float | None = Field(description="null: nobody was on duty.")
     fullest_window: int
     window_s: float
     flood_share: float = Field(description="Part of the windows in which it was a flood.")
-    stale: int = Field(description="Active for more than a day, now.")
-    most_frequent: list[Frequent] = Field(description="What came back most often.")
+    flood_s: float = Field(description="How long it was a flood, s.")
+    stale: int = Field(description="Active for more than a day, now; neither shelved nor explained by another.")
+    most_frequent: list[Frequent] = Field(description="What somebody was asked to look at most often; ten at most.")
+    chattering: list[Chatter] = Field(description="What came and went: how often within half an hour; ten at most.")
     severity_share: dict[str, float] = Field(description="By severity, fractions of `asked`.")
 
 
@@ -710,7 +730,7 @@ class SubscriptionBody(Shape):
     max_severity: int = Field(default=3, ge=1, le=3, description="1: P1 only; 3: everything.")
     communities: Annotated[list[str], Field(max_length=1000)] = Field(default=[], description="Empty: all.")
     places: Annotated[list[str], Field(max_length=1000)] = Field(
-        default=[], description="Grids, buildings; empty: all."
+        default=[], description="Buildings, grids, communities, sub-districts, districts; empty: all."
     )
     clear_text: bool = Field(
         default=False,

@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -22,13 +23,18 @@ from devices.kinds.link import PARAMS as LINK_PARAMS
 from devices.model import Device, DeviceKind, Protocol
 from gateway.actions import NotFoundError
 from gateway.attached import StreamState
+from gateway.entries import GATEWAY
+from gateway.latest import Row
 from gateway.listplan import HOLDS, list_of
 from gateway.lists import ListView
 from gateway.presencebook import Inside
+from gateway.pseudonyms import Pseudonyms
 from gateway.residents import Resident
 from gateway.scenarios.vehicles import Lot
 from gateway.store import when
+from gateway.vault import Vault
 from gateway.vehicles import Vehicle
+from gateway.webhooks import said
 
 _PERSONAL = ("plate", "person", "evidence", "vehicle", "value", "granted", "opened_for")
 """A key of a device's state with one of these words in its name is not shown."""
@@ -50,6 +56,8 @@ _NEEDS: Mapping[str, str] = {"face_gate": "open_passage", "barrier": "open_passa
 """Without this command a device of the kind only reports."""
 
 read_alert = msgspec.json.Decoder(Alert).decode
+json_of = msgspec.json.Encoder().encode
+"""JSON of fields that are already right: to have pages checked again by their models takes four times as long."""
 read_command = msgspec.json.Decoder(CommandRecord).decode
 
 
@@ -75,24 +83,46 @@ def alert_fields(alert: Alert, gateway: Gateway, caller: Caller) -> dict[str, An
     }
     if not caller.may("people:read"):
         seen.pop("subject", None)
+        seen["key"] = _key_without_person(alert, gateway)
+        if seen["acknowledged"]:
+            seen["acknowledged"]["reason"] = _words(alert.acknowledged_reason, alert.acknowledged_by, caller)
         return seen
     return seen | {"identified": _identified(alert, gateway)}
 
 
-def _identified(alert: Alert, gateway: Gateway) -> schemas.IdentifiedPerson | None:
+def _key_without_person(alert: Alert, gateway: Gateway) -> str:
+    """The key as webhooks say it: of a person's or a vehicle's id the pseudonym."""
+    if not alert.instance or (not alert.subject and said(alert.instance)):
+        return alert.key
+    instance = _pseudonyms(gateway.vault).of(gateway.store.reader, alert.community, alert.instance)
+    return f"{alert.key.removesuffix(alert.instance)}{instance}"
+
+
+@lru_cache(maxsize=2)
+def _pseudonyms(vault: Vault) -> Pseudonyms:
+    return Pseudonyms(vault)
+
+
+def _words(reason: str, actor: str, caller: Caller) -> str:
+    """What somebody typed may name anybody: only for who may see people, and for who typed it."""
+    return reason if actor in (GATEWAY, caller.name) or caller.may("people:read") else ""
+
+
+def _identified(alert: Alert, gateway: Gateway) -> dict[str, Any] | None:
+    """The fields of an `IdentifiedPerson`."""
     if not alert.subject:
         return None
     try:
         resident = gateway.directory.residents.get(alert.subject)
     except NotFoundError:
         return None
-    return schemas.IdentifiedPerson(
-        person=resident.id,
-        name=resident.name,
-        distance=alert.detail.get("distance"),
-        threshold=alert.detail.get("threshold"),
-        photo=photo_path(resident.id),
-    )
+    return {
+        "person": resident.id,
+        "name": resident.name,
+        "distance": alert.detail.get("distance"),
+        "threshold": alert.detail.get("threshold"),
+        "photo": photo_path(resident.id),
+    }
 
 
 def alert_view(alert: Alert, gateway: Gateway, caller: Caller) -> schemas.AlertView:
@@ -106,18 +136,20 @@ def incident_view(row: sqlite3.Row) -> schemas.IncidentView:
     return schemas.IncidentView(id=row["incident"], since=when(row["since"]), latest=when(row["latest"]), **plain)
 
 
-def history_entry(row: sqlite3.Row) -> schemas.HistoryEntry:
+def history_entry(row: Row, caller: Caller) -> schemas.HistoryEntry:
     """One row of `alert_changes`, without the alert."""
-    return schemas.HistoryEntry(**_change(row))
+    return schemas.HistoryEntry(**_change(row, caller))
 
 
-def change_view(row: sqlite3.Row, gateway: Gateway, caller: Caller) -> schemas.AlertChangeView:
-    """One row of `alert_changes` with the alert as it then stood."""
-    return schemas.AlertChangeView(**_change(row), alert=alert_view(read_alert(row["body"]), gateway, caller))
+def change_fields(row: Row, gateway: Gateway, caller: Caller) -> dict[str, Any]:
+    """The fields of an `AlertChangeView`: a row of `alert_changes` with the alert as it then stood."""
+    alert = alert_fields(read_alert(row["body"]), gateway, caller)
+    return _change(row, caller) | {"alert": alert, "hash": row["hash"], "ledger": row["ledger"]}
 
 
-def _change(row: sqlite3.Row) -> dict[str, Any]:
-    return {name: row[name] for name in ("seq", "change", "actor", "reason")} | {"at": when(row["at"])}
+def _change(row: Row, caller: Caller) -> dict[str, Any]:
+    reason = _words(row["reason"], row["actor"], caller)
+    return {name: row[name] for name in ("seq", "change", "actor")} | {"reason": reason, "at": when(row["at"])}
 
 
 def commands_of(device: Device, protocols: Mapping[str, Protocol]) -> list[str]:

@@ -15,6 +15,10 @@ from msgspec import Meta, Struct
 Steps = Annotated[tuple[Annotated[str, Meta(min_length=2, max_length=120)], ...], Meta(min_length=2, max_length=5)]
 
 
+Route = Annotated[tuple[Literal["desk", "grid_worker", "community", "sub_district"], ...], Meta(min_length=1)]
+"""Values of `devices.escalation.Level`."""
+
+
 class Severity(IntEnum):
     """P1 life or intrusion, P2 access blocked or hazard, P3 maintenance."""
 
@@ -28,9 +32,10 @@ class AlertType(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `steps_zh`, `steps_en`: what the guard does, one after the other, the same in both languages. `six_zero`: which of
     the estate's "zero" goals it counts against; `service`: the code of the service list the backend files it under.
-    `cause`: alerts of one cause, place and time are one incident. `delay_on_s`: raised only when the condition has held
-    for so long; `delay_off_s`: over only when it has been gone for so long; both are defaults (`[delays]` in the
-    settings).
+    `cause`: alerts of one cause, place and time are one incident. `route`: who is told while nobody owns it, from near
+    to far (`devices.escalation`). `delay_on_s`: raised only when the condition has held for so long; `delay_off_s`:
+    over only when it has been gone for so long. Route and delays are defaults (`[escalation.routes]` and `[delays]` in
+    the settings).
     """
 
     code: str
@@ -43,6 +48,7 @@ class AlertType(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     six_zero: Literal["", "零污染", "零事故", "零发案", "零违建"] = ""
     service: str
     cause: str
+    route: Route
     delay_on_s: Annotated[float, Meta(ge=0)] = 0.0
     delay_off_s: Annotated[float, Meta(ge=0)] = 0.0
 

@@ -63,7 +63,8 @@ class Alert(Struct, frozen=True, kw_only=True):
 
     `incident`: what it belongs to (`devices.incidents`); `uplink`: what its device shares with others. `clears_at`: the
     condition has ended, and counts as over if it stays so until then. `cycles`, `cycles_from`: how often it came back,
-    counted since when (`chattering`). `unowned_since`, `rung`, `climbed_at`, `informed`: see `devices.escalation`.
+    counted since when (`chattering`). `shelved_from`: put aside since then without a break. `unowned_since`,
+    `owned_since`, `rung`, `climbed_at`, `informed`: see `devices.escalation`.
     """
 
     id: str
@@ -93,6 +94,7 @@ class Alert(Struct, frozen=True, kw_only=True):
     disposition: Disposition | None = None
     disposed_by: str = ""
     shelved_until: datetime | None = None
+    shelved_from: datetime | None = None
     shelved_reason: str = ""
     suppressed_by: str = ""
     incident: str = ""
@@ -101,6 +103,7 @@ class Alert(Struct, frozen=True, kw_only=True):
     cycles: int = 0
     cycles_from: datetime | None = None
     unowned_since: datetime | None = None
+    owned_since: datetime | None = None
     rung: int = 0
     climbed_at: datetime | None = None
     informed: tuple[str, ...] = ()
@@ -187,7 +190,15 @@ def may_reopen(alert: Alert, *, now: datetime) -> bool:
     """
     if alert.cleared_at is None or alert.disposition not in (None, Disposition.TRUE):
         return False
-    return now - alert.cleared_at <= REOPEN_WITHIN
+    return abs(now - alert.cleared_at) <= REOPEN_WITHIN
+
+
+def tells_of(alert: Alert, *, at: datetime) -> bool:
+    """Whether a late report of its condition at that time is about this alert, closed or not, and not about something
+    of another time that nobody has been told of.
+    """
+    end = alert.last_seen if alert.cleared_at is None else max(alert.cleared_at, alert.last_seen)
+    return alert.first_seen - REOPEN_WITHIN <= at <= end + REOPEN_WITHIN
 
 
 def cleared(alert: Alert, *, at: datetime) -> Alert:
@@ -235,22 +246,42 @@ def disposed(alert: Alert, *, disposition: Disposition, by: str, reason: str, no
 
 
 def shelved(alert: Alert, *, until: datetime, reason: str, now: datetime) -> Alert:
-    """Put aside for a while.
+    """Put aside for a while. What is shelved already may be shelved for longer, but not beyond `SHELVE_AT_MOST` from
+    the first time: then somebody has to see it again.
 
-    :raises AlertError: P1, longer than `SHELVE_AT_MOST`, in the past, or without a reason.
+    :raises AlertError: P1, closed, longer than `SHELVE_AT_MOST`, in the past, or without a reason.
     """
     if alert.severity is Severity.P1:
         raise AlertError("a P1 alert cannot be shelved")
-    if not now < until <= now + SHELVE_AT_MOST:
-        raise AlertError(f"shelve until a time within the next {SHELVE_AT_MOST.total_seconds() / 3600:g} hours")
+    if not alert.open:
+        raise AlertError("it is closed already: there is nothing to shelve")
+    since = alert.shelved_from or now
+    if not now < until <= since + SHELVE_AT_MOST:
+        begun = "" if alert.shelved_from is None else f", counted from {alert.shelved_from.isoformat()}"
+        hours = f"{SHELVE_AT_MOST.total_seconds() / 3600:g} hours"
+        raise AlertError(f"shelve until a time within the next {hours}{begun}")
     if not reason.strip():
         raise AlertError("shelving needs a reason")
-    return replace(alert, shelved_until=until, shelved_reason=reason.strip())
+    return replace(alert, shelved_until=until, shelved_from=since, shelved_reason=reason.strip())
 
 
 def unshelved(alert: Alert) -> Alert:
     """The time it was put aside for is over."""
-    return replace(alert, shelved_until=None, shelved_reason="")
+    return replace(alert, shelved_until=None, shelved_from=None, shelved_reason="")
+
+
+_TIMERS = (
+    *("unowned_since", "owned_since", "climbed_at"),
+    *("clears_at", "cycles_from", "shelved_from", "shelved_until"),
+)
+
+
+def clock_set(alert: Alert, by: timedelta) -> Alert:
+    """Our own clock was set by so much: what is being timed goes on with what was left of it. What was written down of
+    the past (`raised_at`, `acknowledged_at`, ...) stays as it was written.
+    """
+    running = {name: at for name in _TIMERS if (at := getattr(alert, name)) is not None}
+    return replace(alert, **{name: at + by for name, at in running.items()})
 
 
 _HELD = (Work.CLAIMED, Work.ON_SITE)

@@ -3,8 +3,9 @@
 desk (told at once) --after[0]--> grid worker --after[1]--> community --after[2]--> sub-district --repeat_s--> again
 
 An alert is owned once somebody acknowledged it or the backend says it is claimed; then the ladder stands still. Owned,
-but nobody on site within `on_site_s`: it is nobody's again and the ladder starts anew. A level with nobody on duty is
-skipped at once. What is suppressed, shelved, cleared or a test does not climb.
+but nobody on site within `on_site_s`, or given to somebody who has not claimed it: it is nobody's again and the ladder
+starts anew. A level with nobody on duty is skipped at once, the desk too; with nobody further up, the highest level
+that has somebody is told again. What is suppressed, shelved, cleared or a test does not climb.
 """
 
 from __future__ import annotations
@@ -62,22 +63,25 @@ def rests(alert: Alert) -> bool:
     return over or bool(alert.suppressed_by) or alert.shelved_until is not None or alert.test
 
 
-def followed(before: Alert, after: Alert, now: datetime) -> Alert:
+def followed(before: Alert, after: Alert, now: datetime, on_duty: OnDuty) -> Alert:
     """What a transition means for the ladder: taking it on stops it, coming out of hiding or coming back starts it."""
-    taken = after.acknowledged_at is not None and before.acknowledged_at is None
-    claimed = after.work in _CLAIMED and before.work not in _CLAIMED
-    if taken or claimed:
-        return replace(after, unowned_since=None, climbed_at=None)
-    back = after.acknowledged_at is None and before.acknowledged_at is not None
-    given_up = after.work is Work.REJECTED and before.work in _CLAIMED and after.acknowledged_at is None
+    acknowledged = after.acknowledged_at is not None
+    claimed = after.work in _CLAIMED
+    taken = acknowledged and before.acknowledged_at is None
+    if taken or (claimed and before.work not in _CLAIMED):
+        return replace(after, unowned_since=None, climbed_at=None, owned_since=now)
+    if owned(after) and after.work_at != before.work_at:
+        after = replace(after, owned_since=now)
+    dropped = not acknowledged and not claimed and (before.acknowledged_at is not None or before.work in _CLAIMED)
     shown = rests(before) and not rests(after) and not owned(after)
-    if back or given_up or shown:
-        return _anew(after, now)
-    return after
+    return begun(after, now, on_duty) if dropped or shown else after
 
 
-def _anew(alert: Alert, now: datetime) -> Alert:
-    return replace(alert, unowned_since=now, rung=0, climbed_at=None, informed=())
+def begun(alert: Alert, now: datetime, on_duty: OnDuty) -> Alert:
+    """It is nobody's as of now: the desk is told or, when nobody is on duty there, who comes next."""
+    people = on_duty(LEVELS[0], alert, now)
+    fresh = replace(alert, unowned_since=now, owned_since=None, rung=0, climbed_at=None, informed=people)
+    return fresh if people else climbed(fresh, now, on_duty)
 
 
 def deadline(alert: Alert, ladders: Ladders) -> datetime | None:
@@ -95,8 +99,9 @@ def deadline(alert: Alert, ladders: Ladders) -> datetime | None:
 def _lapses_at(alert: Alert, ladder: Ladder) -> datetime | None:
     if ladder.on_site_s is None or alert.work in _BEING_DONE:
         return None
-    since = [at for at in (alert.acknowledged_at, alert.work_at) if at is not None]
-    return max(since) + timedelta(seconds=ladder.on_site_s) if since else None
+    written = [at for at in (alert.acknowledged_at, alert.work_at) if at is not None]
+    since = alert.owned_since or max(written, default=None)  # an alert of an older version has no timer of its own
+    return since + timedelta(seconds=ladder.on_site_s) if since else None
 
 
 def climbed(alert: Alert, now: datetime, on_duty: OnDuty) -> Alert:
@@ -105,11 +110,12 @@ def climbed(alert: Alert, now: datetime, on_duty: OnDuty) -> Alert:
     Call it when `deadline` has passed. Levels without anybody are skipped in one go.
     """
     if alert.unowned_since is None:
-        return _anew(alert, now)
+        return begun(alert, now, on_duty)
     last = len(LEVELS) - 1
     for rung in range(min(alert.rung + 1, last), last + 1):
         people = on_duty(LEVELS[rung], alert, now)
         if people:
             return replace(alert, rung=rung, climbed_at=now, informed=people)
-    # Nobody further up is on duty: whoever was told last is told again.
-    return replace(alert, rung=last, climbed_at=now)
+    # Nobody further up is on duty: the highest level that has somebody now, else whoever was told last.
+    below = (people for level in reversed(LEVELS) if (people := on_duty(level, alert, now)))
+    return replace(alert, rung=last, climbed_at=now, informed=next(below, alert.informed))

@@ -5,11 +5,12 @@ site power, link > devices of the link offline, and what follows from that
 device offline   > what its own silence leads to
 comes and goes   > that it is away just now
 supply lost      > the dark lamps of the circuit
-camera blind     > what it thinks it sees
+camera away, blind > what it thinks it sees from then on
 fire             > doors of the building that stand open, as they should
 flood of alerts  > maintenance (P3), until it is over: see `gateway.budget`
 
-Hiding is of the noise, never of the record; and never of a P1.
+Hiding is of the noise, never of the record; and never of a P1. What a camera saw while it could see is no noise: who
+covers a camera does not make disappear what it has told before.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ _UPKEEP = frozenset(code for code, kind in ALERT_TYPES.items() if kind.severity 
 ROOTS: Mapping[str, Root] = {
     "broker_offline": Root(hides=_OFF | _FLAPS | _SILENT | {"uplink_offline"}, reach=Reach.EVERYTHING),
     "uplink_offline": Root(hides=_OFF | _FLAPS | _SILENT, reach=Reach.UPLINK),
-    "device_offline": Root(hides=_SILENT, reach=Reach.DEVICE),
+    "device_offline": Root(hides=_SILENT | _SEEN, reach=Reach.DEVICE),
     "device_flapping": Root(hides=_OFF, reach=Reach.DEVICE),
     "lamp_supply_loss": Root(hides=_DARK - {"lamp_supply_loss"}, reach=Reach.DEVICE),
     "lamp_group_dark": Root(hides=frozenset({"lamp_out", "lamp_dark_at_night"}), reach=Reach.UPLINK),
@@ -72,6 +73,8 @@ ROOTS: Mapping[str, Root] = {
 def explains(root: Alert, alert: Alert) -> bool:
     """Whether `root`, as it stands, is why there is `alert`."""
     if root.condition is not Condition.ACTIVE or root.id == alert.id or alert.severity is Severity.P1:
+        return False
+    if alert.type in _SEEN and alert.first_seen < root.first_seen:
         return False
     rule = ROOTS.get(root.type)
     return rule is not None and alert.type in rule.hides and place(root, rule.reach) == place(alert, rule.reach)

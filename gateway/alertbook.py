@@ -5,8 +5,8 @@ once. What an alert is hidden behind, belongs to and who is told of it is decide
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Container, Iterator
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
@@ -18,7 +18,8 @@ from devices.effects import ClearAlert, RaiseAlert
 from devices.escalation import LEVELS, Ladders, Level
 from devices.kinds.common import earliest
 from devices.model import Device
-from gateway.actions import AcknowledgeAlert, DisposeAlert, NotFoundError, ShelveAlert, WorkOnAlert
+from gateway.actions import NotFoundError
+from gateway.alertmoves import Transition, after_action, new_alert
 from gateway.alertplaces import Places
 from gateway.budget import FLOOD, Load
 from gateway.changes import AlertChange, Changes
@@ -30,22 +31,26 @@ REPEAT_EVERY = timedelta(seconds=60)
 """A condition that goes on is counted each time and announced at most this often."""
 _OF_THE_CONDITION = frozenset({"raised", "reopened", "repeated"})
 RESTING_AT_MOST = 1024
-
-Transition = AcknowledgeAlert | DisposeAlert | ShelveAlert | WorkOnAlert
+GATEWAY = "gateway"
+"""Stands for a device in what the gateway tells of itself."""
 
 
 class AlertBook:
     """Open alerts by key and id. What has long been over and waits for a person only rests in the database: `find`
-    reads an alert by its id, `find_open` the open one of a key. `ladders`: see `devices.escalation`.
+    reads an alert by its id, `find_latest` that of a key which is open or was raised last. `lately`: what was raised
+    within the last minutes before we began. `ladders`: see `devices.escalation`. `schedule` is for alerts alone: their
+    deadlines count while the broker is away, too. `route`: the levels that are told of a type.
     """
 
     def __init__(
         self,
         open_alerts: list[Alert],
         find: Callable[[str], Alert | None],
-        find_open: Callable[[str], Alert | None],
+        find_latest: Callable[[str], Alert | None],
         *,
+        lately: list[AlertChange],
         ladders: Ladders,
+        route: Callable[[str], tuple[str, ...]],
         roster: Roster,
         budget: Budget,
         delays: Delays,
@@ -55,13 +60,14 @@ class AlertBook:
         self._by_id = {alert.id: alert for alert in open_alerts}
         self._closed: dict[str, Alert] = {}
         self._announced: dict[str, datetime] = {}
-        self._find, self._find_open = find, find_open
-        self._ladders, self._roster, self._schedule = ladders, roster, schedule
-        self._load, self._delays = Load(budget), delays
+        self._find, self._find_latest = find, find_latest
+        self._ladders, self._roster, self.schedule = ladders, roster, schedule
+        self._route = route
+        self._load, self._delays = Load(budget, lately), delays
         self._room = RESTING_AT_MOST
-        self._places = Places(open_alerts)
+        self._places = Places(open_alerts, lately)
         for alert in open_alerts:
-            self._schedule.want(("alert", alert.id), self._due(alert))
+            self.schedule.want(("alert", alert.id), self._due(alert))
 
     @property
     def open(self) -> list[Alert]:
@@ -71,6 +77,21 @@ class AlertBook:
     def _current(self, key: str, batch: Changes, turn: Changes) -> Alert | None:
         """The alert that stands for a key: the open one, else the one closed last."""
         return turn.current.get(key) or batch.current.get(key) or self._by_key.get(key) or self._closed.get(key)
+
+    def _standing(self, key: str, batch: Changes, turn: Changes) -> Alert | None:
+        """The alert that stands for a key, wherever it is kept: an open one may rest though a closed one is at hand."""
+        held = self._current(key, batch, turn)
+        if held is not None and held.open:
+            return held
+        kept = self._find_latest(key)
+        kept = kept and (self._latest(kept.id, batch, turn) or kept)
+        return kept if kept is not None and (held is None or kept.open) else held
+
+    def _takes(self, known: Alert, at: datetime, now: datetime, *, late: bool) -> bool:
+        """Whether what is reported now, and happened at `at`, is about this alert rather than a new one."""
+        if known.open:
+            return True
+        return alerts.tells_of(known, at=at) if late else alerts.may_reopen(known, now=now)
 
     def _latest(self, alert_id: str, batch: Changes, turn: Changes) -> Alert | None:
         return turn.alerts.get(alert_id) or batch.alerts.get(alert_id) or self._by_id.get(alert_id)
@@ -95,8 +116,8 @@ class AlertBook:
     ) -> None:
         """Open, reopen or count up."""
         key = alert_key(device.community, device.id, effect.code, effect.instance)
-        known = self._current(key, batch, turn) or self._find_open(key)
-        if known is not None and (known.open or alerts.may_reopen(known, now=now)):
+        known = self._standing(key, batch, turn)
+        if known is not None and self._takes(known, effect.at, now, late=late):
             again = alerts.raised_again(
                 known, at=effect.at, now=now, evidence=effect.evidence, detail=effect.detail, late=late
             )
@@ -105,16 +126,17 @@ class AlertBook:
                 again = self._in_context(replace(again, suppressed_by=""), now, batch, turn)
             self._announce(known, again, "reopened" if reopened else "repeated", now, batch, turn, rarely=not reopened)
             return
-        new = _new(effect, device, key, event_id, now, late=late)
+        new = new_alert(effect, device, key, event_id, now, late=late)
         alert = self._in_context(replace(new, grid=self._roster.grid_of(device)), now, batch, turn)
-        alert = replace(alert, informed=self._roster.on_duty(Level.DESK, alert, now))
+        if not escalation.rests(alert):
+            alert = escalation.begun(alert, now, self._on_duty)
         self._announce(None, alert, "raised", now, batch, turn)
         if effect.code != FLOOD and self._load.floods(device.community, now, batch, turn):
             self._flood(device.community, event_id, now, batch, turn)
 
     def _flood(self, community: str, cause: bytes, now: datetime, batch: Changes, turn: Changes) -> None:
         """More than the desk can take in: from now on maintenance waits behind this alert."""
-        desk = Device(id="gateway", kind="", protocol="", address="", community=community)
+        desk = Device(id=GATEWAY, kind="", protocol="", address="", community=community)
         known = self._current(alert_key(community, desk.id, FLOOD), batch, turn)
         if known is None or known.condition is not Condition.ACTIVE:
             effect = RaiseAlert(code=FLOOD, at=now)
@@ -141,12 +163,16 @@ class AlertBook:
         alert = self._latest(action.alert, batch, turn) or self._find(action.alert)
         if alert is None:
             raise NotFoundError(f"there is no alert {action.alert}")
-        after, change, reason = _apply(alert, action, now)
+        after, change, reason = after_action(alert, action, now)
         if after is not alert:
             after = self._announce(alert, after, change, now, batch, turn, actor=action.by, reason=reason)
         return after
 
     # -- what time does ----------------------------------------------------------------------------------------------
+
+    def _on_duty(self, level: Level, alert: Alert, now: datetime) -> tuple[str, ...]:
+        """Who is told at a level; nobody where the alert's type does not go there."""
+        return self._roster.on_duty(level, alert, now) if level in self._route(alert.type) else ()
 
     def _due(self, alert: Alert) -> datetime | None:
         return earliest(alert.shelved_until, self._over_at(alert), escalation.deadline(alert, self._ladders))
@@ -171,13 +197,43 @@ class AlertBook:
             alert = self._announce(alert, alerts.unshelved(alert), "unshelved", now, batch, turn)
         over_at = self._over_at(alert)
         if over_at is not None and now >= over_at:
+            alert = self._digest(alert, batch, turn) if alert.type == FLOOD else alert
             alert = self._announce(alert, alerts.cleared(alert, at=over_at), "cleared", now, batch, turn)
         due = escalation.deadline(alert, self._ladders)
         if due is not None and now >= due:
-            after = escalation.climbed(alert, now, self._roster.on_duty)
-            change = "escalated" if after.climbed_at is not None else "lapsed"
+            after = escalation.climbed(alert, now, self._on_duty)
+            change = "lapsed" if escalation.owned(alert) else "escalated"
             told = ", ".join((LEVELS[after.rung], *after.informed))
             self._announce(alert, after, change, now, batch, turn, reason=told if change == "escalated" else "")
+
+    def clock_set(self, by: timedelta, now: datetime, *, batch: Changes, turn: Changes) -> None:
+        """Our own clock was set by so much: what is being timed goes on with what was left of it."""
+        for held in self._around(iter(list(self._by_id)), batch, turn):
+            moved = alerts.clock_set(held, by)
+            if moved is not held:
+                self._announce(None, moved, "", now, batch, turn, silently=True)
+
+    def reckon_anew(self, by: timedelta) -> None:
+        """The same for what is not kept on the disk."""
+        self._load.clock_set(by)
+        self._places.clock_set(by)
+        self._announced = {alert: at + by for alert, at in self._announced.items()}
+
+    def orphaned(self, why: Callable[[Alert], str], now: datetime, batch: Changes, turn: Changes) -> None:
+        """Devices were removed or moved: what nothing would ever end is over (`why`: the reason, "" for none). What
+        latches stays for a person.
+        """
+        for held in self._around(iter(list(self._by_id)), batch, turn):
+            reason = why(held) if held.condition is Condition.ACTIVE else ""
+            after = alerts.cleared(held, at=now) if reason else held
+            if after is not held:
+                self._announce(held, after, "cleared", now, batch, turn, reason=reason)
+
+    def _digest(self, flood: Alert, batch: Changes, turn: Changes) -> Alert:
+        """A flood that ends says how much waited behind it, and of what."""
+        behind = self._around(self._places.reached_by(flood), batch, turn)
+        folded = Counter(held.type for held in behind if held.suppressed_by == flood.id)
+        return replace(flood, detail={**flood.detail, "folded": folded.total(), "folded_by_type": dict(folded)})
 
     # -- context -----------------------------------------------------------------------------------------------------
 
@@ -193,18 +249,21 @@ class AlertBook:
 
     def _root_of(self, alert: Alert, batch: Changes, turn: Changes) -> Alert | None:
         """What explains it and is not itself explained away."""
-        for held in self._around(self._places.roots_of(alert), batch, turn):
+        for held in self._around(self._places.roots_of(alert), batch, turn, types=suppression.ROOTS):
             if suppression.explains(held, alert):
                 above = self._latest(held.suppressed_by, batch, turn) if held.suppressed_by else None
-                return above if above is not None and above.condition is Condition.ACTIVE else held
+                # Only what explains the alert itself: a flood hides a flapping device, but not that it is away.
+                return above if above is not None and suppression.explains(above, alert) else held
         return None
 
-    def _around(self, ids: Iterator[str], batch: Changes, turn: Changes) -> Iterator[Alert]:
-        """These alerts as they stand now, and all that this batch has changed so far."""
-        seen = {*turn.alerts, *batch.alerts}
-        yield from list(turn.alerts.values())
-        yield from [held for held in batch.alerts.values() if held.id not in turn.alerts]
-        yield from [self._by_id[one] for one in ids if one not in seen and one in self._by_id]
+    def _around(
+        self, ids: Iterator[str], batch: Changes, turn: Changes, types: Container[str] = ALERT_TYPES
+    ) -> Iterator[Alert]:
+        """These alerts as they stand now, and all of these types that this batch has changed so far."""
+        fresh, older, by_id = turn.alerts, batch.alerts, self._by_id
+        yield from [held for held in fresh.values() if held.type in types]
+        yield from [held for held in older.values() if held.type in types and held.id not in fresh]
+        yield from [by_id[one] for one in ids if one in by_id and one not in fresh and one not in older]
 
     def _hide_and_show(self, root: Alert, now: datetime, batch: Changes, turn: Changes) -> None:
         """A cause came or went: what it explains goes behind it, or comes out again."""
@@ -237,12 +296,12 @@ class AlertBook:
         reason: str = "",
     ) -> Alert:
         if before is not None:
-            alert = escalation.followed(before, alert, now)
+            alert = escalation.followed(before, alert, now, self._on_duty)
         turn.alerts[alert.id] = alert
         held = self._current(alert.key, batch, turn)
         if alert.open or held is None or held.id == alert.id:
             turn.current[alert.key] = alert
-        self._schedule.want(("alert", alert.id), self._due(alert))
+        self.schedule.want(("alert", alert.id), self._due(alert))
         last = turn.announced.get(alert.id) or batch.announced.get(alert.id) or self._announced.get(alert.id)
         if silently or (rarely and abs(now - (last or alert.raised_at)) < REPEAT_EVERY):
             return alert
@@ -262,7 +321,7 @@ class AlertBook:
             if not alert.open:
                 self._by_id.pop(alert.id, None)
                 self._announced.pop(alert.id, None)
-                self._schedule.forget(("alert", alert.id))
+                self.schedule.forget(("alert", alert.id))
         for key, alert in batch.current.items():
             if alert.open:
                 self._by_key[key] = self._by_id[alert.id] = alert
@@ -277,45 +336,9 @@ class AlertBook:
 
     def _let_rest(self, now: datetime) -> None:
         for alert in self.open:
-            if alert.cleared_at is not None and now - alert.cleared_at > alerts.REOPEN_WITHIN:
+            over = alert.cleared_at is not None and now - alert.cleared_at > alerts.REOPEN_WITHIN
+            if over and self._due(alert) is None:
                 del self._by_key[alert.key], self._by_id[alert.id]
                 self._places.forget(alert)
                 self._announced.pop(alert.id, None)
         self._room = max(RESTING_AT_MOST, 2 * len(self._by_key))
-
-
-def _new(effect: RaiseAlert, device: Device, key: str, event_id: bytes, now: datetime, *, late: bool) -> Alert:
-    return Alert(
-        id=str(uuid.uuid5(uuid.UUID(bytes=event_id), key)),
-        key=key,
-        type=effect.code,
-        severity=ALERT_TYPES[effect.code].severity,
-        community=device.community,
-        building=device.building,
-        device=device.id,
-        uplink=device.uplink or "default",
-        instance=effect.instance,
-        first_seen=effect.at,
-        last_seen=effect.at,
-        raised_at=now,
-        confidence=effect.confidence,
-        evidence=effect.evidence,
-        subject=effect.subject,
-        detail=effect.detail,
-        late=late,
-        unowned_since=now,
-    )
-
-
-def _apply(alert: Alert, action: Transition, now: datetime) -> tuple[Alert, str, str]:
-    """The alert after an action, the name of the change, and its reason."""
-    match action:
-        case AcknowledgeAlert(by=by, reason=reason):
-            return alerts.acknowledged(alert, by=by, reason=reason, now=now), "acknowledged", reason
-        case DisposeAlert(by=by, reason=reason, disposition=disposition):
-            after = alerts.disposed(alert, disposition=disposition, by=by, reason=reason, now=now)
-            return after, "disposed", reason
-        case ShelveAlert(until=until, reason=reason):
-            return alerts.shelved(alert, until=until, reason=reason, now=now), "shelved", reason
-        case WorkOnAlert(work=work, assignee=assignee, reason=reason, if_work=if_work):
-            return alerts.worked(alert, work=work, assignee=assignee, now=now, if_work=if_work), "work", reason

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from itertools import chain
 
 from devices.alert_types import ALERT_TYPES
 from devices.alerts import Alert
 from devices.incidents import Key, Stretch
 from devices.suppression import ROOTS, Reach, place
-from gateway.changes import Changes
+from gateway.changes import AlertChange, Changes
 
 Place = tuple[Reach, str]
 
@@ -19,18 +20,19 @@ def _place(alert: Alert, reach: Reach) -> Place:
 
 
 class Places:
-    """`incidents`: the latest of each community and cause."""
+    """`incidents`: the latest of each community and cause, from what was raised before we began (`lately`) on."""
 
-    def __init__(self, open_alerts: Iterable[Alert]) -> None:
+    def __init__(self, open_alerts: Iterable[Alert], lately: Iterable[AlertChange] = ()) -> None:
         self.incidents: dict[Key, Stretch] = {}
         self._causes: dict[Place, dict[str, None]] = {}
         """Alerts that can explain others, by the place they reach."""
         self._all: dict[Place, dict[str, None]] = {}
-        for alert in sorted(open_alerts, key=lambda held: held.raised_at):
+        for alert in open_alerts:
             self._add(alert)
+        for change in lately:
+            alert = change.alert
             if alert.incident and not alert.suppressed_by:
-                key = (alert.community, ALERT_TYPES[alert.type].cause)
-                self.incidents[key] = Stretch(alert.incident, alert.raised_at)
+                self.incidents[alert.community, ALERT_TYPES[alert.type].cause] = Stretch(alert.incident, change.at)
 
     def roots_of(self, alert: Alert) -> Iterator[str]:
         """Ids of the alerts that reach this one's place."""
@@ -39,6 +41,10 @@ class Places:
     def reached_by(self, root: Alert) -> Iterator[str]:
         """Ids of the alerts at the place this one reaches."""
         return iter(list(self._all.get(_place(root, ROOTS[root.type].reach), ())))
+
+    def clock_set(self, by: timedelta) -> None:
+        """Our own clock was set by so much."""
+        self.incidents = {key: Stretch(held.incident, held.last + by) for key, held in self.incidents.items()}
 
     def adopt(self, batch: Changes) -> None:
         """The batch is safe."""

@@ -17,21 +17,27 @@ _NEW = frozenset({"raised", "reopened"})
 
 def asks(change: AlertChange) -> bool:
     """Somebody is asked to look at something they had not been asked about."""
-    return change.change in _NEW and not change.alert.suppressed_by and change.alert.type != FLOOD
+    alert = change.alert
+    quiet = alert.suppressed_by or alert.shelved_until is not None or alert.type == FLOOD
+    return change.change in _NEW and not quiet
 
 
 class Load:
-    """What each community's desk was asked lately."""
+    """What each community's desk was asked lately, from what was raised before we began (`lately`) on."""
 
-    def __init__(self, limits: Budget) -> None:
+    def __init__(self, limits: Budget, lately: Iterable[AlertChange] = ()) -> None:
         self._limits = limits
         self._window = timedelta(seconds=limits.window_s)
         self._asked: dict[str, deque[datetime]] = {}
+        for change in lately:
+            self._count(change, change.at)
 
     def floods(self, community: str, now: datetime, batch: Changes, turn: Changes) -> bool:
         """More than a desk can take in, this batch included."""
-        pending = _in(batch.alert_changes, community) + _in(turn.alert_changes, community)
-        return 0 < self._limits.flood <= self._recent(community, now) + pending
+        if not self._limits.flood:
+            return False
+        left = self._limits.flood - self._recent(community, now)
+        return left < 0 or left < _in(batch.alert_changes, community) + _in(turn.alert_changes, community)
 
     def over_at(self, community: str) -> datetime | None:
         """When a flood is over if nothing more comes: the last moments of the window hold fewer than `over`."""
@@ -46,9 +52,17 @@ class Load:
     def adopt(self, batch: Changes, now: datetime) -> None:
         """The batch is safe."""
         for change in batch.alert_changes:
-            if asks(change):
-                asked = self._asked.setdefault(change.alert.community, deque(maxlen=self._limits.flood + 1))
-                asked.append(now)
+            self._count(change, now)
+
+    def _count(self, change: AlertChange, at: datetime) -> None:
+        if asks(change):
+            asked = self._asked.setdefault(change.alert.community, deque(maxlen=self._limits.flood + 1))
+            asked.append(at)
+
+    def clock_set(self, by: timedelta) -> None:
+        """Our own clock was set by so much."""
+        for community, asked in self._asked.items():
+            self._asked[community] = deque((at + by for at in asked), maxlen=asked.maxlen)
 
 
 def _in(changes: Iterable[AlertChange], community: str) -> int:

@@ -8,9 +8,11 @@ everything up to it, an `anchor` for everything before the first row that is sti
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+UNSEALED_AT_MOST = 1_000
+"""So many rows are written before a seal is; more without one means that seals are gone."""
 NOTHING = bytes(32)
 """What stands before the first row."""
 
@@ -43,6 +45,7 @@ class Finding(NamedTuple):
     what: str
 
 
+TOLD_OTHERWISE = "not the row that others were told of: rewritten, or set back to a backup"
 Genuine = Callable[[bytes, bytes], bool]
 """Whether a signature (first) fits a message (second)."""
 
@@ -57,21 +60,19 @@ def sealed_message(kind: str, seq: int, at: int, row_hash: bytes) -> bytes:
     return b"linli-ledger-v1\n%b\n%d\n%d\n%b" % (kind.encode(), seq, at, row_hash.hex().encode())
 
 
-def findings(rows: Iterable[Row], seals: Iterable[Seal], genuine: Genuine) -> list[Finding]:
-    """Everything wrong with a ledger; empty if nothing is. `rows` by `seq`.
+def findings(
+    rows: Iterable[Row], seals: Iterable[Seal], genuine: Genuine, anchors: Mapping[int, bytes] | None = None
+) -> list[Finding]:
+    """Everything wrong with a ledger; empty if nothing is. `rows` by `seq`. `anchors`: the hashes of rows as somebody
+    else was told them.
 
-    What it cannot see: rows after the last seal that were cut off, or rewritten to the end.
+    What it cannot see: rows after the last seal and the last anchor that were cut off, or rewritten to the end.
     """
-    found: list[Finding] = []
-    good: dict[int, Seal] = {}
-    start = Seal(0, NOTHING, 0, "anchor", b"")
-    for seal in seals:
-        if not genuine(seal.signature, sealed_message(seal.kind, seal.seq, seal.at, seal.hash)):
-            found.append(Finding(seal.seq, seal.seq, f"the {seal.kind} was not signed with this key"))
-            continue
-        good[seal.seq] = seal
-        if seal.kind == "anchor" and seal.seq > start.seq:
-            start = seal
+    anchors = anchors or {}
+    signed, found = _genuine_seals(seals, genuine)
+    good = {seal.seq: seal for seal in signed}
+    start = max((seal for seal in signed if seal.kind == "anchor"), default=Seal(0, NOTHING, 0, "anchor", b""))
+    found += _otherwise(start.seq, start.hash, {}, anchors)
     seq, before = start.seq, start.hash
     for row in rows:
         if row.seq <= start.seq:
@@ -81,10 +82,33 @@ def findings(rows: Iterable[Row], seals: Iterable[Seal], genuine: Genuine) -> li
             found.append(Finding(seq + 1, row.seq - 1, "deleted"))
         elif row.hash != linked(before, row.seq, row.at, row.kind, row.body):
             found.append(Finding(max(row.seq - 1, start.seq + 1), row.seq, "edited or moved"))
-        if row.seq in good and good[row.seq].hash != row.hash:
-            found.append(Finding(row.seq, row.seq, "not the row that was sealed"))
+        found += _otherwise(row.seq, row.hash, good, anchors)
         seq, before = row.seq, row.hash
-    last = max(good, default=0)
+    sealed = max(good, default=0)
+    last = max(sealed, *anchors, 0)
     if seq < last:
         found.append(Finding(seq + 1, last, "deleted from the end"))
+    if seq and (not good or seq - sealed >= UNSEALED_AT_MOST):
+        found.append(Finding(sealed + 1, seq, "not sealed, as they should be"))
+    return found
+
+
+def _genuine_seals(seals: Iterable[Seal], genuine: Genuine) -> tuple[list[Seal], list[Finding]]:
+    """The seals of this key, and what is wrong with the others."""
+    good, found = [], []
+    for seal in seals:
+        if genuine(seal.signature, sealed_message(seal.kind, seal.seq, seal.at, seal.hash)):
+            good.append(seal)
+        else:
+            found.append(Finding(seal.seq, seal.seq, f"the {seal.kind} was not signed with this key"))
+    return good, found
+
+
+def _otherwise(seq: int, row_hash: bytes, sealed: Mapping[int, Seal], anchors: Mapping[int, bytes]) -> list[Finding]:
+    """A row that a seal or somebody outside knows with another hash."""
+    found = []
+    if seq in sealed and sealed[seq].hash != row_hash:
+        found.append(Finding(seq, seq, "not the row that was sealed"))
+    if anchors.get(seq, row_hash) != row_hash:
+        found.append(Finding(seq, seq, TOLD_OTHERWISE))
     return found

@@ -11,6 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -61,10 +62,10 @@ class Courier:
     def tell(self) -> None:
         """There are new changes. Never blocks."""
         for line in list(self._lines.values()):
-            line.wake()
+            line.tell()
 
     def wake(self) -> None:
-        """There are other subscriptions, or dead letters to replay. Never blocks."""
+        """There are other subscriptions or secrets, or dead letters to replay. Never blocks."""
         self._awake.set()
 
     def stop(self) -> None:
@@ -83,6 +84,12 @@ class Courier:
     def problems(self) -> list[str]:
         """One sentence for each thing that is wrong."""
         found = [line.trouble for line in list(self._lines.values()) if line.trouble]
+        found += [
+            f"nothing is delivered to {urlsplit(one.url).hostname} any more, it said {one.disabled}; "
+            f"resume or remove the subscription {one.id}"
+            for one in self._tables.all()
+            if one.disabled
+        ]
         if dead := self._tables.dead_count():
             found.append(f"{dead} alert changes were given up; look at the dead letters and replay them")
         return found
@@ -100,7 +107,7 @@ class Courier:
         self._keep_lines({})
 
     def _keep_lines(self, wanted: dict[str, Subscription]) -> None:
-        gone = [self._lines.pop(name) for name in list(self._lines) if name not in wanted]
+        gone = [self._lines.pop(name) for name, line in list(self._lines.items()) if name not in wanted or line.over]
         for line in gone:
             line.ask_to_stop()
         for line in gone:
@@ -110,4 +117,4 @@ class Courier:
                 self._lines[name] = Line(
                     subscription, self._store, self._tables, self._vault, self._settings, self._backoff, self._clock
                 )
-            self._lines[name].wake()
+            self._lines[name].refresh()

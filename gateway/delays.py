@@ -9,7 +9,7 @@ survives a restart. The other half, delay-off, is in the alert itself (`devices.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec import Struct
 
@@ -41,6 +41,11 @@ def _decide(state: Held, event: Event, device: Device | None, limits: Policies) 
 
 def _deadline(state: Held, limits: Policies) -> datetime | None:  # noqa: ARG001 - every deadline's shape
     return state.due
+
+
+def clock_set(state: Held, by: timedelta) -> Held:
+    """Our own clock was set by so much."""
+    return Held(effect=state.effect, due=state.due + by) if state.due is not None else state
 
 
 DELAY_ON = Policy(name=NAME, initial=Held(), hears=(), scope=_scope, decide=_decide, deadline=_deadline)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-import threading
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import urllib3
 
-from gateway.connection import Answer, Connection, UnusedError
+from gateway.connection import Answer, Connection, UnusedError, opened
 from gateway.webhooks import BlockedError, Network, Target, resolve_allowed
 
 RETRY_AFTER_AT_MOST_S = 3600.0
@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
 
 
 class Endpoint:
-    """One receiver. Safe to use from several threads. `now` in `post`: seconds of a clock that only goes forward."""
+    """One receiver, on one event loop. `now` in `post`: seconds of a clock that only goes forward."""
 
     def __init__(self, url: str, *, allow: Sequence[Network], timeout_s: float, connections: int) -> None:
         self._url = url
@@ -46,71 +46,68 @@ class Endpoint:
         self._timeout_s = timeout_s
         self._connections = connections
         self._context = ssl.create_default_context()
-        self._lock = threading.Lock()
+        self._looking = asyncio.Lock()
         self._target: Target | None = None
         self._checked_at = 0.0
         self._kept: list[Connection] = []
 
-    def post(self, body: bytes, headers: dict[str, str], now: float) -> Outcome:
+    async def post(self, body: bytes, headers: dict[str, str], now: float) -> Outcome:
         """Send it once. What the network or the receiver does wrong is an outcome, never an error."""
         try:
-            target = self._checked(now)
+            target = await self._checked(now)
         except BlockedError as error:
             return Outcome(Kind.UNAVAILABLE, str(error))  # for the operator to mend; nothing is given up for it
         except OSError:
             return Outcome(Kind.UNAVAILABLE, "its name cannot be resolved")
         try:
-            answer = self._asked(target, _request(target, body, headers))
+            answer = await self._asked(target, _request(target, body, headers))
         except OSError as error:
-            with self._lock:
-                self._target = None  # it may have moved: ask for its name again
+            self._target = None  # it may have moved: ask for its name again
             return Outcome(Kind.UNAVAILABLE, type(error).__name__)
         return _judged(answer.status, answer.retry_after)
 
-    def _checked(self, now: float) -> Target:
-        with self._lock:
+    async def _checked(self, now: float) -> Target:
+        async with self._looking:
             if self._target is None or now - self._checked_at > TRUST_S:
-                self._target, self._checked_at = resolve_allowed(self._url, self._allow), now
+                self._target = await asyncio.to_thread(resolve_allowed, self._url, self._allow)
+                self._checked_at = now
             return self._target
 
-    def _asked(self, target: Target, request: bytes) -> Answer:
+    async def _asked(self, target: Target, request: bytes) -> Answer:
         kept = self._take(target)
         if kept is not None:
             try:
-                return self._ask(kept, request)
+                return await self._ask(kept, request)
             except UnusedError:
                 pass  # closed while nobody used it, which is the receiver's right: a new one is opened
-        return self._ask(Connection(target, timeout_s=self._timeout_s, context=self._context), request)
+        return await self._ask(await opened(target, timeout_s=self._timeout_s, context=self._context), request)
 
-    def _ask(self, connection: Connection, request: bytes) -> Answer:
+    async def _ask(self, connection: Connection, request: bytes) -> Answer:
         try:
-            return connection.ask(request)
+            return await connection.ask(request)
         finally:
             self._put_back(connection)
 
     def _take(self, target: Target) -> Connection | None:
         """A kept connection to where the name leads now; those to elsewhere are closed."""
-        with self._lock:
-            while self._kept:
-                connection = self._kept.pop()
-                if connection.target == target:
-                    return connection
-                connection.close()
+        while self._kept:
+            connection = self._kept.pop()
+            if connection.target == target:
+                return connection
+            connection.close()
         return None
 
     def _put_back(self, connection: Connection) -> None:
-        with self._lock:
-            if connection.usable and len(self._kept) < self._connections:
-                self._kept.append(connection)
-                return
-        connection.close()
+        if connection.usable and len(self._kept) < self._connections:
+            self._kept.append(connection)
+        else:
+            connection.close()
 
     def close(self) -> None:
         """Close the kept connections."""
-        with self._lock:
-            for connection in self._kept:
-                connection.close()
-            self._kept.clear()
+        for connection in self._kept:
+            connection.close()
+        self._kept.clear()
 
 
 def _request(target: Target, body: bytes, headers: dict[str, str]) -> bytes:

@@ -24,6 +24,7 @@ from devices import registry
 from devices.events import DenyReason, Listing, Method
 from devices.kinds import scene
 from devices.model import Device, Protocol
+from gateway import aside
 from gateway.actions import NotFoundError
 from gateway.passes import Pass
 from gateway.people import People
@@ -63,6 +64,8 @@ class Directory:
         self._devices: dict[str, Device] = {}
         self._addresses: dict[tuple[str, str], Device] = {}
         self._vehicles: dict[str, Vehicle] = {}
+        self.aside: frozenset[str] = frozenset()
+        """Devices whose rows could not be read."""
         self._lanes: tuple[Device, ...] | None = None
         self._plates = GrowingIndex(())
         self.residents = People(store, vault, gallery)
@@ -86,7 +89,10 @@ class Directory:
         :raises gateway.vault.VaultError: the master key is not the one the database was sealed with.
         """
         reader = self._store.reader
-        devices = [msgspec.json.decode(row["body"], type=Device) for row in reader.execute("SELECT body FROM devices")]
+        devices: list[Device] = []
+        stored = [(row["id"], row["body"]) for row in reader.execute("SELECT id, body FROM devices")]
+        aside.readable(self._store, "devices", stored, lambda name, body: devices.append(_device(name, body)))
+        self.aside = aside.ids(self._store, "devices")
         vehicles = [self._vehicle(row) for row in reader.execute("SELECT * FROM vehicles")]
         with self._lock:
             self._devices = {device.id: device for device in devices}
@@ -376,6 +382,13 @@ class Directory:
 def _known_names() -> tuple[frozenset[str], dict[str, Protocol]]:
     """Kinds and protocols. Plug-ins are looked for on the disk, so once is enough for thousands of devices."""
     return frozenset(registry.kinds()), registry.protocols()
+
+
+def _device(name: str, body: bytes) -> Device:
+    device = msgspec.json.decode(body, type=Device)
+    if device.id != name:
+        raise aside.UnreadableError(f"it says that it is {device.id}")
+    return device
 
 
 def _write_devices(db: Connection, devices: Sequence[Device]) -> None:

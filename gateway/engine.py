@@ -36,7 +36,7 @@ from gateway.intake import Intake
 from gateway.journal import CommitError, Journal
 from gateway.mqtt import Message, Mqtt
 from gateway.reader import Reader
-from gateway.schedule import ClockWatch, Name
+from gateway.schedule import STEP, ClockWatch, Name, Schedule
 from gateway.settings import Settings
 
 log = structlog.get_logger()
@@ -98,6 +98,10 @@ class Engine:
         self._ticks_from = datetime.min.replace(tzinfo=UTC)
         self._epoch = -1
         self._served_at = journal.newest() or clock()
+        self._moved: timedelta | None = None
+        before = journal.clock()
+        if before is not None and before - clock() > STEP:  # set back while we were away
+            self._clock_moved(clock() - before)
         self._watch = ClockWatch()
         self._lost_at: datetime | None = None
         self._alarmed = any(
@@ -117,7 +121,7 @@ class Engine:
         """Begin, after `Hub.restore`. Questions that vision had not answered are asked again."""
         now = self._clock()
         self._face_sight.sightings.adopt(self._journal.sightings(now))
-        for job in self._journal.pending_jobs():
+        for job in self._journal.kept.pending_jobs():
             self._errands.jobs[job.id] = job
             self._dispatch.look(job, now)
         self._thread.start()
@@ -174,11 +178,12 @@ class Engine:
         poll.poll(0 if self._mqtt.holds_more() else patience * 1000)
 
     def _patience(self) -> float:
-        """How long nothing needs to be done of ourselves, s. While the broker is away no deadline counts as due."""
-        due = self._hub.schedule.next()
+        """How long nothing needs to be done of ourselves, s."""
+        dues = [schedule.next() for schedule in self._running()]
+        due = min((at for at in dues if at is not None), default=None)
         if self._retry and not self.trouble:
             return 0.0
-        if due is None or not self._mqtt.connected:
+        if due is None:
             return IDLE_S
         return min(IDLE_S, max(0.0, (max(due, self._ticks_from) - self._clock()).total_seconds()))
 
@@ -187,9 +192,10 @@ class Engine:
             self._epoch = self._mqtt.epoch
             self._settle()
             self._reader.pardon((self._clock() - self._served_at).total_seconds())
-        if self._watch.stepped(self._clock(), time.monotonic()):
-            log.warning("clock_was_set", now=self._clock().isoformat())
-            self._set_clocks()
+        by = self._watch.stepped(self._clock(), time.monotonic())
+        if by is not None:
+            log.warning("clock_was_set", now=self._clock().isoformat(), by_s=by.total_seconds())
+            self._set_clocks(by)
         if self._mqtt.connected and not self.trouble:
             self._served_at = self._clock()
 
@@ -197,11 +203,27 @@ class Engine:
         self._ticks_from = self._clock() + SETTLE
         self._hub.states.grace(self._ticks_from)
 
-    def _set_clocks(self) -> None:
+    def _set_clocks(self, by: timedelta) -> None:
         """The wall clock was set: what was measured by it before says nothing about silence now."""
         self._lost_at = None
         self._settle()
         self._hub.states.look_at_all(self._clock())
+        self._clock_moved(by)
+
+    def _clock_moved(self, by: timedelta) -> None:
+        """The next batch sets what is being timed by as much."""
+        self._moved = (self._moved or timedelta()) + by
+        self._hub.alerts.reckon_anew(by)
+
+    def _running(self) -> list[Schedule]:
+        """Whose deadlines count. Silence says nothing while the broker is away, so devices and policies wait for it.
+        Alerts do, too, until that is an alert itself: what ends them may wait at the broker.
+        """
+        alerts = self._mqtt.connected or (self._alarmed and not self.trouble)
+        return [
+            *([self._hub.alerts.schedule] if alerts else []),
+            *([self._hub.schedule] if self._mqtt.connected else []),
+        ]
 
     def _broker_news(self, now: datetime) -> bool | None:
         """True: the broker is reachable again; False: it has been away for too long; None: nothing new."""
@@ -240,9 +262,10 @@ class Engine:
         now = self._clock()
         # Bounded like the messages: after a night away a thousand deadlines must not hold up the door.
         most = self._settings.limits.batch
-        due = self._hub.schedule.pop(now, most) if self._mqtt.connected and now >= self._ticks_from else []
+        running = self._running() if now >= self._ticks_from and self._moved is None else []
+        due = [name for schedule in running for name in schedule.pop(now, most)]
         news = self._broker_news(now)
-        if not (messages or items or due or news is not None):
+        if not (messages or items or due or news is not None or self._moved):
             self._probe()
             return
         try:
@@ -257,7 +280,7 @@ class Engine:
 
     def _want_again(self, due: list[Name], at: datetime) -> None:
         for name in due:
-            self._hub.schedule.want(name, at)
+            self._hub.want(name, at)
 
     def _batch(
         self,
@@ -269,6 +292,9 @@ class Engine:
         news: bool | None = None,
     ) -> None:
         batch = Changes()
+        moved = self._moved
+        if moved:
+            self._intake.isolated(batch, lambda turn: self._hub.clock_set(moved, now, batch, turn), "clock")
         if news is not None:
             self._intake.isolated(
                 batch, lambda turn: self._hub.broker(reachable=news, now=now, batch=batch, turn=turn), "broker"
@@ -277,9 +303,10 @@ class Engine:
         answers = [answer for item in items if (answer := self._take_item(item, now, batch))]
         for name in due or ():
             if not self._intake.isolated(batch, partial(self._hub.tick, name, now, batch), "tick"):
-                self._hub.schedule.want(name, now + AFTER_A_BUG)
+                self._hub.want(name, now + AFTER_A_BUG)
         self._make_durable(batch, now)
         self._hub.adopt(batch, now)
+        self._moved = None
         self._face_sight.sightings.adopt(batch.sightings)
         self._reader.adopt(batch)
         if news is not None:

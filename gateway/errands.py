@@ -74,7 +74,7 @@ class Errands:
                 known = self._command_of_key(key, batch) if key else None
                 return known or self._hub.request(what, uuid.uuid4().hex, now, batch, turn)
             case ReloadDirectory():
-                self._hub.states.registered(now, turn)
+                self._hub.registered(now, batch, turn)
                 for reloaded in self.reloaded:
                     reloaded()
                 return len(self._directory.devices())
@@ -104,7 +104,7 @@ class Errands:
         for command, held in batch.keys.items():
             if held == key:
                 return batch.commands[command]
-        return self._journal.command_of_key(key)
+        return self._journal.kept.command_of_key(key)
 
     def _seen(self, answer: VisionAnswer, now: datetime, batch: Changes, turn: Changes) -> None:
         job = self.jobs.get(answer.job) or batch.jobs.get(answer.job)

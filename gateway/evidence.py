@@ -115,6 +115,9 @@ class Evidence:
             for folder in folders:
                 _sync(folder)
             db.executemany("DELETE FROM captures WHERE key = ?", [(key,) for key in keys])
+            if keys:
+                said = "INSERT INTO ledger_notes(kind, body) VALUES ('retention', json_object('captures', ?))"
+                db.execute(said, (len(keys),))
         return len(keys)
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import structlog
 from msgspec.structs import replace
 
-from devices.alerts import alert_key
+from devices.alerts import Alert, alert_key
 from devices.commands import CommandRecord
 from devices.effects import (
     AnswerCredential,
@@ -62,7 +62,7 @@ from devices.kinds import link as links
 from devices.model import Device, DeviceKind, Protocol, Reading
 from gateway import delays, metrics, plates, presencebook
 from gateway.actions import NotFoundError, RefusedError, SendCommand
-from gateway.alertbook import AlertBook
+from gateway.alertbook import GATEWAY, AlertBook
 from gateway.changes import Changes, DeviceState, EventRow, Job, Point, Sending
 from gateway.commandbook import CommandBook
 from gateway.directory import Directory
@@ -86,7 +86,7 @@ _EVEN_LATE: tuple[type[Effect], ...] = (RaiseAlert, RecordPoint, CheckPlate)
 
 class Cause(NamedTuple):
     """Why something is done: by whose event, known since when. `standing`: it was retained, so it says how things stand
-    and not that something happens: nothing is asked and nothing moves for it.
+    and not that something happens: nothing is asked and nothing moves for it. `waited`: it was held back long enough.
     """
 
     device: Device
@@ -94,6 +94,7 @@ class Cause(NamedTuple):
     now: datetime
     late: bool
     standing: bool = False
+    waited: bool = False
 
 
 class Hub:
@@ -273,7 +274,7 @@ class Hub:
         what, *rest = name
         due = self._deadline(name, batch, turn)
         if due is None or due > now:
-            self.schedule.want(name, due)
+            self.want(name, due)
             return
         event = Ticked(at=now)
         if what == "command":
@@ -292,7 +293,33 @@ class Hub:
                 self._tick_device(what, device, event, batch, turn)
         again = self._deadline(name, batch, turn)
         # One that stays due although it was told is a bug of its kind: it shall not keep us busy.
-        self.schedule.want(name, again and max(again, now + LOOK_AGAIN))
+        self.want(name, again and max(again, now + LOOK_AGAIN))
+
+    def want(self, name: Name, due: datetime | None) -> None:
+        """`name` is to be told at `due`."""
+        (self.alerts.schedule if name[0] == "alert" else self.schedule).want(name, due)
+
+    def clock_set(self, by: timedelta, now: datetime, batch: Changes, turn: Changes) -> None:
+        """Our own clock was set by so much: no alert is raised, climbs or ends sooner or later for it."""
+        self.alerts.clock_set(by, now, batch=batch, turn=turn)
+        for name, held in self.states.policies.items():
+            if isinstance(held, delays.Held) and name not in batch.policies:
+                turn.policies[name] = moved = delays.clock_set(held, by)
+                self.schedule.want(("policy", *name), moved.due)
+
+    def registered(self, now: datetime, batch: Changes, turn: Changes) -> None:
+        """Devices were added, changed or removed."""
+        self.states.registered(now, turn)
+        self.alerts.orphaned(self._why_gone, now, batch, turn)
+
+    def _why_gone(self, alert: Alert) -> str:
+        """Why nothing will ever end this alert by itself; "" when something may."""
+        if alert.device == GATEWAY or alert.device in self._directory.aside:
+            return ""
+        device = self._directory.device(alert.device)
+        if device is None:
+            return "the device is not registered any more"
+        return "" if device.community == alert.community else "the device was moved to another community"
 
     def _tick_device(self, what: str, device: Device, event: Ticked, batch: Changes, turn: Changes) -> None:
         state = self.states.device(device, batch, turn)
@@ -355,7 +382,8 @@ class Hub:
             device = self._directory.device(getattr(effect, "device", ""))
             if device is not None:
                 key = event_id(now, name[0].encode(), name[1].encode(), bytes([n]))
-                self._effects[type(effect)](effect, Cause(device, key, now, late=False), batch, turn)
+                cause = Cause(device, key, now, late=False, waited=name[0] == delays.NAME)
+                self._effects[type(effect)](effect, cause, batch, turn)
         return []
 
     def _target(self, effect: RaiseAlert | ClearAlert | Command, cause: Cause) -> Device:
@@ -363,7 +391,7 @@ class Hub:
 
     def _raise_alert(self, effect: RaiseAlert, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
         device = self._target(effect, cause)
-        if cause.late or not self._held_back(effect, device, cause.now, batch, turn):
+        if cause.late or cause.waited or not self._held_back(effect, device, cause.now, batch, turn):
             self.alerts.raise_(effect, device, cause.id, cause.now, late=cause.late, batch=batch, turn=turn)
         return []
 
@@ -495,7 +523,7 @@ class Hub:
 
     def broker(self, *, reachable: bool, now: datetime, batch: Changes, turn: Changes) -> None:
         """The broker went or came back: one alert instead of one for each device, whose silence then means nothing."""
-        here = Device(id="gateway", kind="", protocol="", address="", community=self._settings.community)
+        here = Device(id=GATEWAY, kind="", protocol="", address="", community=self._settings.community)
         if reachable:
             self.alerts.clear(ClearAlert(code="broker_offline", at=now), here, now, batch=batch, turn=turn)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -10,14 +11,14 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
-from devices.alerts import Alert
-from devices.commands import CommandRecord
-from devices.effects import IdentifyFace, ReadPlate, WatchScene
 from devices.events import NAME_OF
 from devices.kinds.link import Link
 from devices.model import DeviceKind
-from gateway.changes import Changes, DeviceState, Job
+from gateway import feed
+from gateway.changes import Changes, DeviceState
 from gateway.entries import Entry, entries, entry
+from gateway.kept import Kept, write_alert
+from gateway.latest import Row
 from gateway.ledger import Ledger, signing_key
 from gateway.pseudonyms import Pseudonyms
 from gateway.replay import REMEMBERED, Sighting
@@ -30,12 +31,13 @@ log = structlog.get_logger()
 QUARANTINE_BYTES = 64 * 1024
 """So much of a quarantined message is kept, sealed."""
 PRUNE_ROWS = 5_000
+HEAD = "ledger.head"
+"""The file that says where the ledger was last sealed, as `ROW:HASH`."""
 _OLD_EVENTS = "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?) AND received_at < ?"
-_OLD_CHANGES = """DELETE FROM alert_changes WHERE seq IN (SELECT seq FROM alert_changes ORDER BY seq LIMIT ?) AND at < ?
-  AND NOT EXISTS (SELECT 1 FROM alerts WHERE alerts.id = alert_changes.alert AND alerts.open = 1)"""
+
+_OLD_COMMANDS = "DELETE FROM commands WHERE status NOT IN ('sent', 'accepted') AND requested_at < ?"
 
 _json = msgspec.json.Encoder()
-_question = msgspec.json.Decoder(IdentifyFace | ReadPlate | WatchScene)
 
 
 class CommitError(RuntimeError):
@@ -87,12 +89,17 @@ class Journal:
     ) -> None:
         self._closed = False
         self._db = store.connect()
+        self._latest = store.latest
         self._vault = vault
         self._retention = retention
         self._limits = limits
         self._community_of = community_of
         self._pseudonyms = Pseudonyms(vault)
         self._ledger = Ledger(self._db, signing_key(store.path.parent / "keys"))
+        self._head = store.path.parent / "keys" / HEAD
+        self._remembered = ""
+        self._dropped: Counter[str] = Counter()
+        self.kept = Kept(store, self._db)
 
     def begin_ledger(self, now: datetime, *, zone: str, companies: Mapping[str, tuple[str, ...]]) -> None:
         """State in the ledger what its rows are to be read with, where that is new.
@@ -100,7 +107,16 @@ class Journal:
         :raises CommitError: it could not be written.
         """
         facts = entry(us(now), "estate", {"companies": companies, "zone": zone})
-        self._in_one(lambda: self._ledger.begin(facts, now))
+        lost = self._ledger.missing(self._head.read_text(encoding="ascii").strip() if self._head.exists() else "")
+        if lost:
+            log.error("database_set_back", **lost)
+        said = [entry(us(now), "restored", lost)] if lost else []
+
+        def begin() -> None:
+            self._ledger.begin(facts, now)
+            self._ledger.append(said, now)
+
+        self._in_one(begin)
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
@@ -110,7 +126,7 @@ class Journal:
         :raises CommitError: it could not be written.
         """
         said = self._said(batch)
-        self._in_one(lambda: self._write(batch, said, now))
+        self._latest.add(self._in_one(lambda: self._write(batch, said, now)))
 
     def _said(self, batch: Changes) -> list[Entry]:
         """What the ledger will say of it. A community's first pseudonym makes its key, outside of the transaction."""
@@ -119,12 +135,16 @@ class Journal:
         except sqlite3.Error as error:
             raise CommitError(f"the database cannot be written: {error}") from error
 
-    def _write(self, batch: Changes, said: list[Entry], now: datetime) -> None:
+    def _write(self, batch: Changes, said: list[Entry], now: datetime) -> list[Row]:
         self._write_facts(batch)
+        changes = feed.append(self._db, batch.alert_changes, self._ledger.head) if batch.alert_changes else []
         self._write_alerts(batch)
+        if batch.alerts or batch.policies:
+            self._db.execute("INSERT OR REPLACE INTO cursors(name, seq) VALUES ('clock', ?)", (us(now),))
         self._write_work(batch)
         self._write_rest(batch, now)
-        self._ledger.append(said, now)
+        self._ledger.append(self._ledger.noted(now) + said, now)
+        return changes
 
     def _in_one(self, write: Callable[[], T]) -> T:
         """One durable transaction; an error undoes it, and the ledger goes on from what is there."""
@@ -143,7 +163,20 @@ class Journal:
             if _of_the_disk(error):
                 raise CommitError(f"the database cannot be written: {error}") from error
             raise
+        self._remember_head()
         return done
+
+    def _remember_head(self) -> None:
+        """Keep the sealed head beside the key, where a backup of the database alone does not reach."""
+        if self._ledger.sealed_head == self._remembered:
+            return
+        self._remembered = self._ledger.sealed_head
+        fresh = self._head.with_suffix(".new")
+        try:
+            fresh.write_text(self._remembered + "\n", encoding="ascii")
+            fresh.replace(self._head)
+        except OSError as error:
+            log.warning("ledger_head_not_kept", trouble=str(error))
 
     def _write_facts(self, batch: Changes) -> None:
         encode = _json.encode
@@ -188,32 +221,8 @@ class Journal:
             )
 
     def _write_alerts(self, batch: Changes) -> None:
-        for change in batch.alert_changes:
-            self._db.execute(
-                "INSERT INTO alert_changes(alert, change, actor, reason, at, body) VALUES (?,?,?,?,?,?)",
-                (
-                    change.alert.id,
-                    change.change,
-                    change.actor,
-                    change.reason,
-                    us(change.at),
-                    _json.encode(change.alert),
-                ),
-            )
-        for a in batch.alerts.values():
-            self._db.execute(
-                # Not "or replace": a second open alert of one key must fail loudly, not delete the first.
-                "INSERT INTO alerts(id, key, open, type, severity, condition, community, building, device,"
-                " raised_at, incident, hidden, seq, body) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,"
-                " coalesce((SELECT max(seq) FROM alert_changes WHERE alert=?), 0),?)"
-                " ON CONFLICT(id) DO UPDATE SET open=excluded.open, severity=excluded.severity,"
-                " condition=excluded.condition, raised_at=excluded.raised_at, incident=excluded.incident,"
-                " hidden=excluded.hidden, seq=excluded.seq, body=excluded.body",
-                (
-                    a.id, a.key, a.open, a.type, int(a.severity), a.condition, a.community, a.building, a.device,
-                    us(a.raised_at), a.incident, bool(a.suppressed_by), a.id, _json.encode(a),
-                ),
-            )  # fmt: skip
+        for alert in batch.alerts.values():
+            write_alert(self._db, alert)
 
     def _write_work(self, batch: Changes) -> None:
         for c in batch.commands.values():
@@ -284,24 +293,29 @@ class Journal:
         ledger = now - timedelta(days=self._retention.ledger_days)
 
         def from_the_ledger() -> int:
-            self._ledger.append([], now)  # a ledger at rest is sealed here
+            self._ledger.append(self._ledger.noted(now), now)  # a ledger at rest is sealed here
             return self._ledger.prune(ledger, now, PRUNE_ROWS)
 
-        dropped = self._in_one(from_the_ledger)
+        dropped = Counter(ledger=self._in_one(from_the_ledger))
+        dropped["alert_changes"] = self._in_one(lambda: feed.forget(self._db, when(alerts), PRUNE_ROWS))
         try:
-            return dropped + sum(
-                self._db.execute(statement, values).rowcount
-                for statement, values in (
-                    (_OLD_EVENTS, (PRUNE_ROWS, events)),
-                    ("DELETE FROM quarantine WHERE at < ?", (quarantine,)),
-                    ("DELETE FROM sightings WHERE at < ?", (us(now - REMEMBERED),)),
-                    (_OLD_CHANGES, (PRUNE_ROWS, alerts)),
-                    ("DELETE FROM alerts WHERE open=0 AND raised_at < ?", (alerts,)),
-                    ("DELETE FROM commands WHERE status NOT IN ('sent', 'accepted') AND requested_at < ?", (alerts,)),
-                )
-            )
+            for table, statement, values in (
+                ("events", _OLD_EVENTS, (PRUNE_ROWS, events)),
+                ("quarantine", "DELETE FROM quarantine WHERE at < ?", (quarantine,)),
+                ("sightings", "DELETE FROM sightings WHERE at < ?", (us(now - REMEMBERED),)),
+                ("alerts", "DELETE FROM alerts WHERE open=0 AND raised_at < ?", (alerts,)),
+                ("commands", _OLD_COMMANDS, (alerts,)),
+            ):
+                dropped[table] = self._db.execute(statement, values).rowcount
         except sqlite3.Error as error:
             raise CommitError(f"the database cannot be written: {error}") from error
+        finally:
+            self._dropped += dropped
+        if not dropped.total() and self._dropped:  # the end of a run: one row for all of it
+            said = [entry(us(now), "retention", dict(self._dropped))]
+            self._in_one(lambda: self._ledger.append(said, now))
+            self._dropped.clear()
+        return dropped.total()
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
@@ -354,39 +368,6 @@ class Journal:
         """What each device said last on each topic whose messages are retained, as hashes."""
         return {(device, topic): said for device, topic, said in self._db.execute("SELECT * FROM standing")}
 
-    def open_alerts(self) -> list[Alert]:
-        """Every open alert."""
-        decode = msgspec.json.Decoder(Alert).decode
-        return [decode(body) for (body,) in self._db.execute("SELECT body FROM alerts WHERE open=1")]
-
-    def alert(self, alert_id: str) -> Alert | None:
-        """One alert, open or not."""
-        row = self._db.execute("SELECT body FROM alerts WHERE id=?", (alert_id,)).fetchone()
-        return msgspec.json.decode(row[0], type=Alert) if row else None
-
-    def open_alert(self, key: str) -> Alert | None:
-        """The open alert of this key."""
-        row = self._db.execute("SELECT body FROM alerts WHERE key=? AND open=1", (key,)).fetchone()
-        return msgspec.json.decode(row[0], type=Alert) if row else None
-
-    def unfinished_commands(self) -> list[CommandRecord]:
-        """Commands still waiting for an answer."""
-        decode = msgspec.json.Decoder(CommandRecord).decode
-        found = self._db.execute("SELECT body FROM commands WHERE status IN ('sent', 'accepted')")
-        return [decode(body) for (body,) in found]
-
-    def command_of_key(self, key: str) -> CommandRecord | None:
-        """The command requested with this idempotency key."""
-        row = self._db.execute("SELECT body FROM commands WHERE idempotency_key=?", (key,)).fetchone()
-        return msgspec.json.decode(row[0], type=CommandRecord) if row else None
-
-    def pending_jobs(self) -> list[Job]:
-        """Questions vision has not answered."""
-        return [
-            Job(i, device, _question.decode(body))
-            for i, device, body in self._db.execute("SELECT id, device, body FROM jobs")
-        ]
-
     def sightings(self, now: datetime) -> list[Sighting]:
         """The faces seen lately, oldest first."""
         rows = self._db.execute("SELECT * FROM sightings WHERE at >= ? ORDER BY at", (us(now - REMEMBERED),))
@@ -400,6 +381,11 @@ class Journal:
     def newest(self) -> datetime | None:
         """When the last fact was journalled."""
         row = self._db.execute("SELECT received_at FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        return when(row[0]) if row else None
+
+    def clock(self) -> datetime | None:
+        """What our clock showed when anything that is timed was written last."""
+        row = self._db.execute("SELECT seq FROM cursors WHERE name='clock'").fetchone()
         return when(row[0]) if row else None
 
     def close(self) -> None:

@@ -13,14 +13,18 @@ from msgspec import Struct
 
 
 class Parcel(Struct, kw_only=True, eq=False):
-    """One change on its way. `seq`: of `alert_changes`. `row`: of the dead letter it is a replay of, else 0."""
+    """One change on its way. `seq`: of `alert_changes`. `row`: of the dead letter it is a replay of, else 0. `id`: the
+    same whenever it is sent again, and of no other message.
+    """
 
     seq: int
     alert: str
+    id: str = ""
     body: bytes
     row: int = 0
     attempts: int = 0
     first_tried: float = 0.0
+    tried: float = 0.0
 
 
 class Lanes:

@@ -1,4 +1,5 @@
-"""The ledger: every alert transition, command transition and access decision, hash-chained and signed. SQLite, a key.
+"""The ledger: every alert transition, command transition and access decision, and what was done to tokens,
+subscriptions, consents and by retention, hash-chained and signed. SQLite, a key.
 
 The journal appends within its own transaction, so a crash cannot part a batch from its rows. A checkpoint is signed
 every `SEAL_ROWS` rows or `SEAL_EVERY`, and at stop: what was cut off or rewritten behind the last one is not found.
@@ -16,11 +17,11 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from gateway.chain import NOTHING, Row, Seal, linked, sealed_message
+from gateway.chain import NOTHING, UNSEALED_AT_MOST, Row, Seal, linked, sealed_message
 from gateway.entries import Entry, entry
 from gateway.store import us
 
-SEAL_ROWS = 1_000
+SEAL_ROWS = UNSEALED_AT_MOST
 SEAL_EVERY = timedelta(minutes=1)
 _LAST = "SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1"
 
@@ -71,8 +72,18 @@ class Ledger:
         self._db = db
         self._key = key
         self._seq, self._hash = 0, NOTHING
-        self._sealed, self._sealed_at = 0, 0
+        self._sealed, self._sealed_at, self._sealed_hash = 0, 0, NOTHING
         self.take_up()
+
+    @property
+    def head(self) -> str:
+        """Its last row, as `ROW:HASH`: who keeps it can tell later whether it is still that row."""
+        return f"{self._seq}:{self._hash.hex()}"
+
+    @property
+    def sealed_head(self) -> str:
+        """The row that was sealed last, as `head` says it."""
+        return f"{self._sealed}:{self._sealed_hash.hex()}"
 
     def take_up(self) -> None:
         """Go on where the database stands: at the start, and after a transaction was undone."""
@@ -80,7 +91,7 @@ class Ledger:
         sealed = self._db.execute(
             "SELECT seq, hash, at FROM ledger_seals ORDER BY seq DESC, at DESC LIMIT 1"
         ).fetchone()
-        self._sealed, self._sealed_at = (sealed[0], sealed[2]) if sealed else (0, 0)
+        self._sealed, self._sealed_hash, self._sealed_at = sealed or (0, NOTHING, 0)
         # Behind a seal whose rows are gone the count goes on: a new row must not take the place of a lost one.
         self._seq, self._hash = max((last or (0, NOTHING)), (sealed[:2] if sealed else (0, NOTHING)))
 
@@ -97,6 +108,8 @@ class Ledger:
         known = self._db.execute("SELECT body FROM ledger WHERE kind='estate' ORDER BY seq DESC LIMIT 1")
         if (known.fetchone() or (None,))[0] != facts.body:
             self.append([facts], now)
+        if noted := self.noted(now):
+            self.append(noted, now)
 
     def append(self, said: list[Entry], now: datetime) -> None:
         """Chain rows onto the ledger, and seal it when it is time."""
@@ -111,11 +124,29 @@ class Ledger:
         if self._seq - self._sealed >= SEAL_ROWS or (waited and self._seq > self._sealed):
             self.seal(now)
 
+    def noted(self, now: datetime) -> list[Entry]:
+        """What others have left in `ledger_notes`, taken out of there: to be chained in the same transaction."""
+        notes = self._db.execute("SELECT seq, kind, body FROM ledger_notes ORDER BY seq").fetchall()
+        if notes:
+            self._db.execute("DELETE FROM ledger_notes WHERE seq <= ?", (notes[-1][0],))
+        return [entry(us(now), kind, json.loads(body)) for _, kind, body in notes]
+
+    def missing(self, known: str) -> dict[str, int] | None:
+        """Which rows are lost, if the database is not the one whose head was `known` (see `head`)."""
+        row, _, told = known.partition(":")
+        if not row.isdigit() or int(row) == 0:
+            return None
+        held = self._db.execute("SELECT hash FROM ledger WHERE seq=?", (int(row),)).fetchone()
+        first = self._db.execute("SELECT coalesce(min(seq), 0) FROM ledger").fetchone()[0]
+        if int(row) < first or (held is not None and held[0].hex() == told):
+            return None
+        return {"known_up_to": int(row), "set_back_to": min(self._seq, int(row))}
+
     def seal(self, now: datetime) -> None:
         """Sign where the ledger ends, unless that is signed already."""
         if self._seq > self._sealed:
             self._sign(self._seq, self._hash, "checkpoint", now)
-            self._sealed, self._sealed_at = self._seq, us(now)
+            self._sealed, self._sealed_hash, self._sealed_at = self._seq, self._hash, us(now)
 
     def _sign(self, seq: int, row_hash: bytes, kind: str, now: datetime) -> None:
         signature = self._key.sign(sealed_message(kind, seq, us(now), row_hash))

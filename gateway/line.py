@@ -1,16 +1,15 @@
-"""The way of alert changes to one receiver: a thread of its own, a few senders, and the cursor in the database.
-
-What happened to a parcel comes back through the line's queue, so only the line's own thread touches its state.
+"""The way of alert changes to one receiver: a thread of its own, with an event loop on which several POSTs are under
+way at once, and the cursor in the database. Only that thread touches the line's state.
 """
 
 from __future__ import annotations
 
-import queue
+import asyncio
+import contextlib
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
@@ -23,6 +22,7 @@ from devices.alerts import Alert
 from gateway.delivery import Endpoint, Kind, Outcome
 from gateway.evidencelinks import new_link
 from gateway.lanes import Lanes, Parcel
+from gateway.latest import Row
 from gateway.metrics import DELIVERIES
 from gateway.pseudonyms import Pseudonyms
 from gateway.settings import Settings
@@ -39,8 +39,9 @@ READ_ROWS = 256
 SAVE_EVERY_S = 0.25
 """The cursor is written at most this often: what is lost with it is only delivered again, under the same id."""
 SECRETS_EVERY_S = 10.0
-"""A rotated secret is used at the latest this long after; the old one is good for much longer."""
+"""So often secrets and places are read anew."""
 REFUSALS_AT_MOST = 5
+"""So often one change may be refused where others are taken; who takes none is tried for `retry_days`."""
 TROUBLE_AFTER_S = 60.0
 STORE_AGAIN_S = 1.0
 
@@ -49,7 +50,7 @@ _decode = msgspec.json.Decoder(Alert).decode
 
 
 class Line:
-    """The way to one receiver. `trouble`: what is wrong with it, in words, "" if nothing."""
+    """The way to one receiver. `trouble`: what is wrong with it, in words, "" if nothing. `over`: it said 410 Gone."""
 
     def __init__(
         self,
@@ -77,6 +78,7 @@ class Line:
         )
         self._secrets: list[bytes] = []
         self._secrets_until = 0.0
+        self._above: dict[str, frozenset[str]] = {}
         self._lanes = Lanes(subscription.cursor)
         self._given_up = tables.given_up(subscription.id, subscription.cursor)
         self._replaying: set[int] = set()
@@ -88,58 +90,83 @@ class Line:
         self._failures = 0
         self._failing_since = 0.0
         self._paused_until = 0.0
+        self._taken_at = 0.0
         self._look = True
+        self._look_at_letters = True
         self._stopping = False
         self._gone = ""
         self.trouble = ""
-        self._mail: queue.SimpleQueue[tuple[Parcel, int, Future[Outcome]] | None] = queue.SimpleQueue()
-        self._senders = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="courier-sender")
-        self._thread = threading.Thread(target=self._run, name=f"courier-{subscription.id}", daemon=True)
+        self.over = False
+        self._awake = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._run()), name=f"courier-{subscription.id}", daemon=True
+        )
         self._thread.start()
 
-    def wake(self) -> None:
-        """There may be something new. Never blocks."""
+    def tell(self) -> None:
+        """There may be new changes. Never blocks."""
         if not self._look:
             self._look = True
-            self._mail.put(None)
+            self._poke()
+
+    def wake(self) -> None:
+        """There may be new changes, or dead letters to replay. Never blocks."""
+        self._look = self._look_at_letters = True
+        self._poke()
+
+    def refresh(self) -> None:
+        """Its secret may be another one, or there are dead letters to replay. Never blocks."""
+        self._secrets_until = 0.0
+        self.wake()
 
     def ask_to_stop(self) -> None:
         """Let it finish what is on its way."""
         self._stopping = True
-        self._mail.put(None)
+        self._poke()
 
     def join(self) -> None:
         """Wait until it has."""
         self._thread.join()
 
+    def _poke(self) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile, and with it the line
+                self._loop.call_soon_threadsafe(self._awake.set)
+
     # -- its thread ---------------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
         try:
-            while not self._stopping:
-                try:
-                    self._load()
-                    self._send()
-                    self._save(force=False)
-                    pause = self._pause()
-                except sqlite3.OperationalError as error:
-                    _log.warning("courier_cannot_write", error=str(error))
-                    pause = STORE_AGAIN_S
-                self._take_mail(pause)
+            async with asyncio.TaskGroup() as flights:
+                while not self._stopping:
+                    await self._sleep(self._step(flights))
         except Exception:  # noqa: BLE001 - the supervisor of this thread: said on /health, and the other lines go on
             self.trouble = f"delivery to {self._host} met an error of our own; restart the gateway and read its log"
             _log.exception("courier_line_stopped", subscription=self._subscription.id)
-        self._finish()
-
-    def _finish(self) -> None:
-        self._senders.shutdown(cancel_futures=True)
-        while not self._mail.empty():
-            self._take_mail(0)
         try:
             self._save(force=True)
         except sqlite3.OperationalError as error:
             _log.warning("courier_cannot_write", error=str(error))
         self._endpoint.close()
+
+    def _step(self, flights: asyncio.TaskGroup) -> float | None:
+        """Do what can be done now; seconds until there is more to do by itself, None: never."""
+        self._awake.clear()
+        try:
+            self._load()
+            self._send(flights)
+            self._save(force=False)
+        except sqlite3.OperationalError as error:
+            _log.warning("courier_cannot_write", error=str(error))
+            return STORE_AGAIN_S
+        return self._pause()
+
+    async def _sleep(self, pause: float | None) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._awake.wait()
 
     @property
     def _host(self) -> str:
@@ -150,45 +177,56 @@ class Line:
         if self._clock() >= self._secrets_until:
             self._secrets = self._tables.secrets(self._subscription.id, us(datetime.now(UTC)))
             self._secrets_until = self._clock() + SECRETS_EVERY_S
+            self._above.clear()
         if not self._look or self._lanes.waiting >= WAITING_AT_MOST or self._lanes.held >= HELD_AT_MOST:
             return
         self._look = False  # before reading: what is written from here on sets it again
         try:
-            for row, change in self._tables.to_replay(self._subscription.id):
-                if row not in self._replaying:
-                    self._load_again(row, change)
-            rows = self._store.reader.execute(
-                "SELECT * FROM alert_changes WHERE seq>? ORDER BY seq LIMIT ?", (self._lanes.newest, READ_ROWS)
-            ).fetchall()
+            if self._look_at_letters:
+                self._look_at_letters = False
+                self._load_letters()
+            rows = self._store.latest.after(self._lanes.newest, READ_ROWS)
         except sqlite3.OperationalError:
-            self._look = True
+            self._look = self._look_at_letters = True
             raise
         for found in rows:
             alert = _decode(found["body"])
-            if found["seq"] in self._given_up or not self._subscription.wants(alert):
+            if found["seq"] in self._given_up or not self._subscription.wants(alert, self._places_above):
                 self._lanes.skip(found["seq"])
             else:
                 self._lanes.add(self._parcel(found, alert, 0))
         if len(rows) == READ_ROWS:
             self._look = True
 
+    def _places_above(self, place: str) -> frozenset[str]:
+        if place not in self._above:
+            self._above[place] = self._tables.above(place)
+        return self._above[place]
+
+    def _load_letters(self) -> None:
+        """Take up again the dead letters somebody asked for."""
+        for row, change in self._tables.to_replay(self._subscription.id):
+            if row not in self._replaying:
+                self._load_again(row, change)
+
     def _load_again(self, row: int, change: int) -> None:
-        """Take a dead letter up again."""
         found = self._store.reader.execute("SELECT * FROM alert_changes WHERE seq=?", (change,)).fetchone()
         if found is not None:
             self._replaying.add(row)
-            self._lanes.add(self._parcel(found, _decode(found["body"]), row))
+            self._lanes.add(self._parcel(dict(found), _decode(found["body"]), row))
 
-    def _parcel(self, change: sqlite3.Row, alert: Alert, row: int) -> Parcel:
+    def _parcel(self, change: Row, alert: Alert, row: int) -> Parcel:
         source = f"/linli/{self._settings.community}"
         said: dict[str, Any] = cloud_event(
-            dict(change),
+            change,
             alert,
             source=source,
             pseudonym=lambda value: self._shown(value, alert),
             evidence=self._link(alert),
         )
-        return Parcel(seq=change["seq"], alert=alert.id, body=msgspec.json.encode(said), row=row)
+        # A database set back to a backup gives its numbers anew: the hash tells the two changes of one number apart.
+        name = f"{self._subscription.id}.{change['seq']}" + (f".{change['hash'][:8]}" if change["hash"] else "")
+        return Parcel(seq=change["seq"], alert=alert.id, id=name, body=msgspec.json.encode(said), row=row)
 
     def _shown(self, subject: str, alert: Alert) -> str:
         if self._subscription.clear_text:
@@ -202,7 +240,7 @@ class Line:
         token = new_link(self._vault, subscription=self._subscription.id, key=alert.evidence, until=until)
         return f"/v1/evidence-links/{token}"
 
-    def _send(self) -> None:
+    def _send(self, flights: asyncio.TaskGroup) -> None:
         """Put parcels on their way: several at a time, or a single one to see whether the receiver is back."""
         now = self._clock()
         while self._flying < self._may_fly and now >= self._paused_until:
@@ -210,21 +248,23 @@ class Line:
             if parcel is None:
                 return
             parcel.attempts += 1
-            parcel.first_tried = parcel.first_tried or now
+            parcel.first_tried, parcel.tried = parcel.first_tried or now, now
             self._flying += 1
-            sent: Future[Outcome] = self._senders.submit(self._post, parcel)
-            sent.add_done_callback(lambda f, p=parcel, n=self._failures: self._mail.put((p, n, f)))  # type: ignore[misc]
+            flights.create_task(self._deliver(parcel, self._failures))
 
     @property
     def _may_fly(self) -> int:
         return 1 if self._failures else IN_FLIGHT
 
-    def _post(self, parcel: Parcel) -> Outcome:
-        headers = sign(self._secrets, f"{self._subscription.id}.{parcel.seq}", int(time.time()), parcel.body)
-        return self._endpoint.post(parcel.body, headers, self._clock())
+    async def _deliver(self, parcel: Parcel, launched: int) -> None:
+        headers = sign(self._secrets, parcel.id, int(time.time()), parcel.body)
+        outcome = await self._endpoint.post(parcel.body, headers, self._clock())
+        self._flying -= 1
+        self._judge(parcel, launched, outcome)
+        self._awake.set()
 
     def _pause(self) -> float | None:
-        """Seconds until there is something to do without any mail; None: never."""
+        """Seconds until there is something to do by itself; None: never."""
         now = self._clock()
         moments = []
         if self._look and self._lanes.waiting < WAITING_AT_MOST and self._lanes.held < HELD_AT_MOST:
@@ -234,19 +274,6 @@ class Line:
         if self._unsaved:
             moments.append(self._saved_at + SAVE_EVERY_S)
         return max(0.0, min(moments) - now) if moments else None
-
-    def _take_mail(self, pause: float | None) -> None:
-        try:
-            mail = self._mail.get(timeout=pause) if pause != 0 else self._mail.get_nowait()
-            while True:
-                if mail is not None:
-                    self._flying -= 1
-                    parcel, launched, sent = mail
-                    if not sent.cancelled():
-                        self._judge(parcel, launched, sent.result())
-                mail = self._mail.get_nowait()
-        except queue.Empty:
-            return
 
     # -- what became of it --------------------------------------------------------------------------------------------
 
@@ -258,15 +285,26 @@ class Line:
             return
         self._failures, self._failing_since, self.trouble = 0, 0.0, ""
         if outcome.kind is Kind.TAKEN:
+            self._taken_at = now
             self._lanes.done(parcel)
             if parcel.row:
                 self._arrived.append(parcel.row)
         elif outcome.kind is Kind.GONE:
             self._gone = outcome.reason
-        elif parcel.attempts >= REFUSALS_AT_MOST:
+        elif parcel.attempts >= REFUSALS_AT_MOST and parcel.first_tried < self._taken_at < parcel.tried:
             self._give_up(parcel, outcome.reason)
         else:
-            self._lanes.put_back(parcel, now + self._backoff(parcel.attempts))
+            if now - parcel.first_tried >= TROUBLE_AFTER_S:
+                self.trouble = (
+                    f"the receiver at {self._host} refuses alerts ({outcome.reason}); check it and its secret"
+                )
+            self._again(parcel, outcome, now)
+
+    def _again(self, parcel: Parcel, outcome: Outcome, now: float) -> None:
+        if now - parcel.first_tried >= self._settings.webhooks.retry_days * 86400:
+            self._give_up(parcel, outcome.reason)
+        else:
+            self._lanes.put_back(parcel, now + max(self._backoff(parcel.attempts), outcome.retry_after_s))
 
     def _unavailable(self, parcel: Parcel, launched: int, outcome: Outcome, now: float) -> None:
         if launched == self._failures:  # those that were on their way together fail together, and count once
@@ -275,10 +313,7 @@ class Line:
             self._paused_until = now + max(self._backoff(self._failures), outcome.retry_after_s)
         if now - self._failing_since >= TROUBLE_AFTER_S:
             self.trouble = f"the receiver at {self._host} takes no alerts ({outcome.reason}); check it and its address"
-        if now - parcel.first_tried >= self._settings.webhooks.retry_days * 86400:
-            self._give_up(parcel, outcome.reason)
-        else:
-            self._lanes.put_back(parcel, now + max(self._backoff(parcel.attempts), outcome.retry_after_s))
+        self._again(parcel, outcome, now)
 
     def _give_up(self, parcel: Parcel, reason: str) -> None:
         _log.warning("alert_not_delivered", subscription=self._subscription.id, change=parcel.seq, reason=reason)
@@ -296,7 +331,7 @@ class Line:
         if self._gone:
             self._tables.disable(self._subscription.id, self._gone)
             _log.warning("subscription_disabled", subscription=self._subscription.id, reason=self._gone)
-            self._stopping, self._gone = True, ""
+            self._stopping, self._gone, self.over = True, "", True
         if not self._unsaved or (now - self._saved_at < SAVE_EVERY_S and not force):
             return
         cursor = self._lanes.cursor

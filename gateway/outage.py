@@ -66,15 +66,25 @@ def decide(state: Outage, event: Event, device: Device | None, settings: Policie
     return state, []
 
 
-def without(state: Outage, device: str) -> Outage:
-    """The device is no longer registered: it is neither on nor off."""
+def without(state: Outage, device: str, now: datetime) -> Outage:
+    """The device is no longer registered: it is neither on nor off. The uplink's alert goes with the device that
+    carried it, so the others wait again.
+    """
     if device not in state.known:
         return state
-    return replace(
+    left = replace(
         state,
         known={d: standing for d, standing in state.known.items() if d != device},
         waiting={d: since for d, since in state.waiting.items() if d != device},
     )
+    return _judged_anew(left, now) if state.carrier == device else left
+
+
+def _judged_anew(state: Outage, at: datetime) -> Outage:
+    """The uplink's alert is over: who is still away waits again, to be judged."""
+    left = [d for d, standing in state.known.items() if standing is Standing.COVERED]
+    known = {**state.known, **dict.fromkeys(left, Standing.WAITING)}
+    return replace(state, carrier="", known=known, waiting={**state.waiting, **dict.fromkeys(left, at)})
 
 
 def _many(state: Outage, settings: Policies) -> int:
@@ -111,14 +121,7 @@ def _came(state: Outage, device: str, at: datetime, settings: Policies) -> Step[
         effects.append(ClearAlert(code="device_offline", at=at, device=device))
     if state.carrier and not _many(state, settings):
         effects.append(ClearAlert(code="uplink_offline", at=at, instance=state.uplink, device=state.carrier))
-        # The uplink is back; whoever is still away has to be judged alone.
-        left = [d for d, standing in state.known.items() if standing is Standing.COVERED]
-        state = replace(
-            state,
-            carrier="",
-            known={**state.known, **dict.fromkeys(left, Standing.WAITING)},
-            waiting={**state.waiting, **dict.fromkeys(left, at)},
-        )
+        state = _judged_anew(state, at)
     return state, effects
 
 

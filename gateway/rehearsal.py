@@ -168,8 +168,10 @@ class Rehearsal:
         alerts = AlertBook(
             [],
             self._alerts.get,
-            self._open_alert,
+            self._by_key.get,
+            lately=[],
             ladders=settings.escalation.ladders,
+            route=settings.escalation.route,
             roster=self.directory.roster,
             budget=settings.budget,
             delays=settings.delays,
@@ -192,11 +194,6 @@ class Rehearsal:
         self._parked: dict[str, list[Parked]] = defaultdict(list)
         for stay in setup.parked:
             self._parked[stay.plate].append(stay)
-
-    def _open_alert(self, key: str) -> Alert | None:
-        """An open alert that rests (`AlertBook.find_open`)."""
-        held = self._by_key.get(key)
-        return held if held is not None and held.open else None
 
     def tell(self, told: Told) -> Iterator[Line]:
         """Every change that was due until this fact came, then those it makes."""

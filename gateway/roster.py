@@ -62,7 +62,9 @@ class Shift(Struct, frozen=True, kw_only=True):
 
 
 class Absence(Struct, frozen=True, kw_only=True):
-    """Away from the first day to the last, both included; `substitute`, a worker's id, stands in for the time."""
+    """Away from the first day to the last, both included, with the nights that begin on them; `substitute`, a worker's
+    id, stands in for the time.
+    """
 
     first: date
     last: date
@@ -166,21 +168,24 @@ class Roster:
         return device.grid or next((place for place in self._upwards(device.building) if place in self._grids), "")
 
     def on_duty(self, level: Level, alert: Alert, now: datetime) -> tuple[str, ...]:
-        """Who is on duty at a level for the place of an alert: those of the smallest place that has anybody. Without
-        any staff registered, the level itself: then the backend knows who that is.
-        """
-        if not self._staff:
-            return (level.value,)
+        """Who is on duty at a level for the place of an alert; see `serving`."""
         return self.serving(level, (alert.building, alert.grid, alert.community), now)
 
     def serving(self, level: Level, places: Iterable[str], now: datetime) -> tuple[str, ...]:
-        """Who is on duty at a level for these places or those they lie in, the first that has anybody."""
+        """Who is on duty at a level for these places or those they lie in, the first that has anybody. Without any
+        staff registered, the level itself: then the backend knows who that is. A desk that nobody is registered for
+        is there all the same, whoever sits at its page.
+        """
+        if not self._staff:
+            return (level.value,)
+        registered = False
         for place in self._around(places):
             serving = self._serving.get((level, place), ())
+            registered = registered or bool(serving)
             found = {one for worker in serving for one in self._standing_in(worker, now)}
             if found:
                 return tuple(sorted(found))
-        return ()
+        return (level.value,) if level is Level.DESK and not registered else ()
 
     def _around(self, places: Iterable[str]) -> Iterator[str]:
         """These places, each with those it lies in; each once."""
@@ -199,12 +204,21 @@ class Roster:
     def _standing_in(self, worker: Worker, now: datetime) -> tuple[str, ...]:
         """The worker, or who stands in for them, if it is their time."""
         local = now.astimezone(self._zone)
-        away = next((a for a in worker.absences if a.first <= local.date() <= a.last), None)
-        if worker.shifts and not any(covers(shift, local) for shift in worker.shifts):
-            return ()
-        if away is None:
-            return (worker.id,)
-        return (away.substitute,) if away.substitute in self._staff else ()
+        began = [day for shift in worker.shifts if (day := _began(shift, local)) is not None]
+        days = began if worker.shifts else [local.date()]
+        return next((found for day in days if (found := self._there(worker, day))), ())
+
+    def _there(self, worker: Worker, day: date) -> tuple[str, ...]:
+        """Who does the worker's duty of a day: themselves or, while they are away, their substitute, and so on."""
+        asked: Worker | None = worker
+        passed: set[str] = set()
+        while asked is not None and asked.id not in passed:
+            passed.add(asked.id)
+            away = next((absence for absence in asked.absences if absence.first <= day <= absence.last), None)
+            if away is None:
+                return (asked.id,)
+            asked = self._staff.get(away.substitute)
+        return ()
 
     # -- sealed --------------------------------------------------------------------------------------------------------
 
@@ -217,6 +231,11 @@ class Roster:
 
 def covers(shift: Shift, local: datetime) -> bool:
     """Whether a local time lies in a shift; the hours after midnight belong to the day on which the shift began."""
+    return _began(shift, local) is not None
+
+
+def _began(shift: Shift, local: datetime) -> date | None:
+    """The day on which the shift began that a local time lies in."""
     overnight = shift.end <= shift.start
     began = local.date()
     if overnight and local.time() < shift.end:
@@ -225,7 +244,7 @@ def covers(shift: Shift, local: datetime) -> bool:
     if overnight:
         inside = local.time() >= shift.start or local.time() < shift.end
     in_force = (shift.first is None or shift.first <= began) and (shift.last is None or began <= shift.last)
-    return inside and in_force and began.isoweekday() in shift.days
+    return began if inside and in_force and began.isoweekday() in shift.days else None
 
 
 def _check(staff: list[Worker], by_id: Mapping[str, Worker]) -> None:

@@ -15,17 +15,17 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
 import structlog
 import uvicorn
 
-from devices import registry
+from devices import incidents, registry
 from devices.kinds.link import Link
 from devices.model import Device, DeviceKind, Protocol
-from gateway import announce, listening, logs, metrics, webserver
+from gateway import announce, aside, listening, logs, metrics, webserver
 from gateway.access import AccessBook
 from gateway.actions import Action
 from gateway.alertbook import AlertBook
@@ -390,6 +390,7 @@ class Gateway:
         alerts_open = -1
         try:
             (alerts_open,) = self.store.reader.execute("SELECT count(*) FROM alerts WHERE open=1").fetchone()
+            problems += aside.problems(self.store)
         except sqlite3.Error as error:
             problems.append(f"the database cannot be read: {error}")
         details = {
@@ -411,25 +412,28 @@ def restored_hub(
     now: datetime,
 ) -> Hub:
     """The hub as the journal left it: open alerts, states, and commands that wait for their outcome."""
-    schedule = Schedule()
+    last = max(now, journal.clock() or now)  # by a clock that may have been set back since
+    lookback = max(incidents.TOGETHER, timedelta(seconds=settings.budget.window_s))
     alerts = AlertBook(
-        journal.open_alerts(),
-        journal.alert,
-        journal.open_alert,
+        journal.kept.open_alerts(),
+        journal.kept.alert,
+        journal.kept.latest_alert,
+        lately=journal.kept.lately(last - lookback),
         ladders=settings.escalation.ladders,
+        route=settings.escalation.route,
         roster=directory.roster,
         budget=settings.budget,
         delays=settings.delays,
-        schedule=schedule,
+        schedule=Schedule(),
     )
     hub = Hub(
-        kinds=kinds, protocols=protocols, directory=directory, settings=settings, alerts=alerts, schedule=schedule
+        kinds=kinds, protocols=protocols, directory=directory, settings=settings, alerts=alerts, schedule=Schedule()
     )
     known = [(device.id, kinds[device.kind]) for device in directory.devices() if device.kind in kinds]
     shapes = {policy.name: type(policy.initial) for policy in POLICIES}
     hub.states.restore(journal.device_states(known), journal.policy_states(shapes), now)
     hub.presence.take_up()
-    for record in journal.unfinished_commands():
+    for record in journal.kept.unfinished_commands():
         hub.commands.take_up(record)
     return hub
 

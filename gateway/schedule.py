@@ -60,7 +60,8 @@ class ClockWatch:
     def __init__(self) -> None:
         self._ahead: datetime | None = None
 
-    def stepped(self, wall: datetime, monotonic: float) -> bool:
-        """Whether the clock was set since the last call; `monotonic` in seconds."""
+    def stepped(self, wall: datetime, monotonic: float) -> timedelta | None:
+        """By how much the clock was set since the last call, None if it was not; `monotonic` in seconds."""
         before, self._ahead = self._ahead, wall - timedelta(seconds=monotonic)
-        return before is not None and abs(self._ahead - before) > STEP
+        by = self._ahead - before if before is not None else timedelta()
+        return by if abs(by) > STEP else None

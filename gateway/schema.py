@@ -141,5 +141,55 @@ CREATE TABLE sync_pages(section TEXT NOT NULL, page INTEGER NOT NULL, revision I
   digest TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY(section, page)) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _STAFF, _FACES, _HTTP_ACCESS, _LISTS, _STANDING, _SCENES, _LEDGER, _SYNC)
+_FEED = """
+ALTER TABLE alert_changes ADD COLUMN hash TEXT NOT NULL DEFAULT '';
+ALTER TABLE alert_changes ADD COLUMN ledger TEXT NOT NULL DEFAULT '';
+"""
+
+_NOTES = """
+CREATE TABLE ledger_notes(seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, body TEXT NOT NULL);
+
+CREATE TRIGGER token_added AFTER INSERT ON tokens BEGIN
+  INSERT INTO ledger_notes(kind, body) VALUES ('token', json_object('change', 'added', 'expires_at', new.expires_at,
+    'scopes', json(new.scopes), 'token', new.id)); END;
+CREATE TRIGGER token_changed AFTER UPDATE ON tokens BEGIN
+  INSERT INTO ledger_notes(kind, body) VALUES ('token', json_object('change', 'changed', 'expires_at', new.expires_at,
+    'revoked', json(iif(new.revoked_at IS NULL, 'false', 'true')), 'scopes', json(new.scopes), 'token', new.id)); END;
+CREATE TRIGGER token_removed AFTER DELETE ON tokens BEGIN
+  INSERT INTO ledger_notes(kind, body) VALUES ('token', json_object('change', 'removed', 'token', old.id)); END;
+
+CREATE TRIGGER subscription_added AFTER INSERT ON subscriptions BEGIN
+  INSERT INTO ledger_notes(kind, body) VALUES ('subscription', json_object('change', 'added', 'subscription', new.id,
+    'clear_text', new.clear_text, 'evidence_hours', new.evidence_hours)); END;
+CREATE TRIGGER subscription_changed AFTER UPDATE OF url, types, max_severity, communities, places, clear_text,
+  evidence_hours ON subscriptions BEGIN
+  INSERT INTO ledger_notes(kind, body) VALUES ('subscription', json_object('change', 'changed', 'subscription', new.id,
+    'clear_text', new.clear_text, 'evidence_hours', new.evidence_hours)); END;
+CREATE TRIGGER subscription_secret AFTER UPDATE OF secret ON subscriptions BEGIN
+  INSERT INTO ledger_notes(kind, body) VALUES ('subscription', json_object('change', 'secret_rotated',
+    'subscription', new.id)); END;
+CREATE TRIGGER subscription_disabled AFTER UPDATE OF disabled ON subscriptions WHEN new.disabled <> old.disabled BEGIN
+  INSERT INTO ledger_notes(kind, body) VALUES ('subscription', json_object('subscription', new.id,
+    'change', iif(new.disabled = '', 'resumed', 'disabled'))); END;
+CREATE TRIGGER subscription_removed AFTER DELETE ON subscriptions BEGIN
+  INSERT INTO ledger_notes(kind, body) VALUES ('subscription', json_object('change', 'removed',
+    'subscription', old.id)); END;
+
+CREATE TRIGGER consent_given AFTER INSERT ON consents BEGIN
+  INSERT INTO ledger_notes(kind, body) VALUES ('consent', json_object('change', 'given', 'consent', new.id,
+    'until', new.until)); END;
+CREATE TRIGGER consent_ended AFTER UPDATE OF withdrawn_at ON consents WHEN new.withdrawn_at IS NOT NULL BEGIN
+  INSERT INTO ledger_notes(kind, body) VALUES ('consent', json_object('change', 'ended', 'consent', new.id)); END;
+"""
+"""What anybody does to tokens, subscriptions and consents, in whatever way, waits here for its place in the ledger."""
+
+_ASIDE = """
+CREATE TABLE set_aside(seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, source TEXT NOT NULL,
+  name TEXT NOT NULL, reason TEXT NOT NULL, row BLOB NOT NULL);
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    *(_FIRST, _STAFF, _FACES, _HTTP_ACCESS, _LISTS, _STANDING, _SCENES, _LEDGER, _SYNC, _FEED),
+    *(_NOTES, _ASIDE),
+)
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""

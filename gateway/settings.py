@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta, Struct, field
 
-from devices.alert_types import ALERT_TYPES, Severity
+from devices.alert_types import ALERT_TYPES, Route, Severity
 from devices.effects import COMMANDS
 from devices.escalation import Ladder
 from vision.types import FaceEngineName
@@ -177,7 +177,7 @@ class Policies(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Escalation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When who is told of an alert nobody owns, s: three times each, for the grid worker, the community and the
     sub-district, then how often again. `..._on_site_s`: owned, but nobody there by then, it is nobody's again; 0:
-    never.
+    never. `routes`: by alert type, the levels that are told, instead of what `devices/alert_types.toml` says.
     """
 
     p1: tuple[Seconds, Seconds, Seconds] = (60, 180, 600)
@@ -189,6 +189,11 @@ class Escalation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     p3: tuple[Seconds, Seconds, Seconds] = (28_800, 86_400, 259_200)
     p3_repeat_s: Seconds = 604_800
     p3_on_site_s: Annotated[float, Meta(ge=0)] = 0
+    routes: dict[str, Route] = {}
+
+    def route(self, code: str) -> Route:
+        """The levels that are told of alerts of this type."""
+        return self.routes.get(code, ALERT_TYPES[code].route)
 
     @property
     def ladders(self) -> dict[Severity, Ladder]:
@@ -201,8 +206,9 @@ class Escalation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Budget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many alerts a desk can take in (ISA-18.2 6.2: more than ten in ten minutes are a flood, which is over below
-    five). `window_s`: the ten minutes. In a flood P3 alerts wait behind one that says so; `flood` 0: never.
+    """How many alerts a desk can take in (ISA-18.2: more than ten in ten minutes are a flood, which is over below
+    five). `window_s`: the ten minutes. With more than `flood` P3 alerts wait behind one that says so, until there are
+    fewer than `over`; `flood` 0: never.
     """
 
     window_s: Annotated[float, Meta(gt=0)] = 600
@@ -312,14 +318,23 @@ def _check(settings: Settings, file: Path) -> None:
             raise SettingsError(f"{file}: webhooks.allow: {error}; write a network as 192.168.1.0/24") from error
     if settings.mqtt.sync not in ("always", "interval"):
         raise SettingsError(f'{file}: mqtt.sync is "always" or "interval", not {settings.mqtt.sync!r}')
+    _check_alerts(settings, file)
+    unknown = sorted(set(settings.thingsboard.commands) - set(COMMANDS))
+    if unknown:
+        raise SettingsError(
+            f"{file}: thingsboard.commands: there is no {unknown[0]!r}; there are {', '.join(COMMANDS)}"
+        )
+
+
+def _check_alerts(settings: Settings, file: Path) -> None:
+    """Alert types that are named exist, and limits fit each other."""
     for name, delays in (("on_s", settings.delays.on_s), ("off_s", settings.delays.off_s)):
         for code in sorted(delays):
             if code not in ALERT_TYPES:
                 raise SettingsError(f"{file}: delays.{name}: there is no alert type {code!r}; see docs/alerts.md")
             if name == "on_s" and ALERT_TYPES[code].severity is Severity.P1 and delays[code]:
                 raise SettingsError(f"{file}: delays.on_s: {code} is P1 and is never held back; leave it out")
-    unknown = sorted(set(settings.thingsboard.commands) - set(COMMANDS))
-    if unknown:
-        raise SettingsError(
-            f"{file}: thingsboard.commands: there is no {unknown[0]!r}; there are {', '.join(COMMANDS)}"
-        )
+    for code in sorted(set(settings.escalation.routes) - set(ALERT_TYPES)):
+        raise SettingsError(f"{file}: escalation.routes: there is no alert type {code!r}; see docs/alerts.md")
+    if settings.budget.flood and not 0 < settings.budget.over <= settings.budget.flood:
+        raise SettingsError(f"{file}: budget.over is at least 1 and at most budget.flood, {settings.budget.flood}")

@@ -124,9 +124,10 @@ class States:
             if isinstance(state, outage.Outage):
                 left = state
                 for device_id in turn.forgotten:
-                    left = outage.without(left, device_id)
+                    left = outage.without(left, device_id, now)
                 if left is not state:
                     turn.policies[policy, scope] = left
+                    self._schedule.want(("policy", policy, scope), now)
 
     def grace(self, now: datetime) -> None:
         """The broker was away: silence until now was not the devices'."""

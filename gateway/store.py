@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from gateway.latest import Latest
 from gateway.schema import MIGRATIONS
 
 EXPORTED = "influx"
@@ -53,7 +54,7 @@ class _Connection(sqlite3.Connection):
 
 
 class Store:
-    """Opens the database: one connection a thread for reading, one writer at a time.
+    """Opens the database: one connection a thread for reading, one writer at a time. `latest`: the alert changes in it.
 
     :raises StoreError: the file is of a newer version, or not a database.
     """
@@ -63,6 +64,7 @@ class Store:
         self._local = threading.local()
         self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()  # a thread that ends closes its own
         self._writing = threading.Lock()
+        self.latest = Latest(lambda: self.reader)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _make_private(path)
         self._migrate()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
@@ -15,10 +15,10 @@ from gateway.webhooks import secret_bytes
 
 
 class Subscription(Struct, frozen=True, kw_only=True):
-    """One receiver. Empty `types`, `communities` or `places` (ids of grids and buildings): all. `cursor`: the last
-    `alert_changes.seq` it is done with. `disabled`: why nothing is delivered any more, "" while it is. What a contract
-    with it may allow: `clear_text` (people and plates themselves instead of pseudonyms), `evidence_hours` (links to
-    pictures, good for so long; 0: none).
+    """One receiver. Empty `types`, `communities` or `places` (ids, from the building up to the district): all.
+    `cursor`: the last `alert_changes.seq` it is done with. `disabled`: why nothing is delivered any more, "" while it
+    is. What a contract with it may allow: `clear_text` (people and plates themselves instead of pseudonyms),
+    `evidence_hours` (links to pictures, good for so long; 0: none).
     """
 
     id: str
@@ -32,13 +32,19 @@ class Subscription(Struct, frozen=True, kw_only=True):
     cursor: int = 0
     disabled: str = ""
 
-    def wants(self, alert: Alert) -> bool:
-        """Whether it is to hear of this alert."""
+    def wants(self, alert: Alert, above: Callable[[str], frozenset[str]]) -> bool:
+        """Whether it is to hear of this alert. `above`: a place and those it lies in. An alert keeps the grid in which
+        it was raised, so that who heard of its beginning hears of its end, wherever its building belongs by then.
+        """
         return (
             alert.severity <= self.max_severity
             and (not self.types or alert.type in self.types)
             and (not self.communities or alert.community in self.communities)
-            and (not self.places or alert.grid in self.places or alert.building in self.places)
+            and (
+                not self.places
+                or alert.building in self.places
+                or not above(alert.grid or alert.community).isdisjoint(self.places)
+            )
         )
 
 
@@ -76,6 +82,14 @@ class Subscriptions:
             return []
         sealed = [row["secret"]] + ([row["old_secret"]] if row["old_secret"] and row["old_until"] > now_us else [])
         return [secret_bytes(self._vault.open(one, f"subscription:{name}").decode()) for one in sealed]
+
+    def above(self, place: str) -> frozenset[str]:
+        """A place and those it lies in, as the register has them now."""
+        rows = self._store.reader.execute(
+            "WITH RECURSIVE up(id) AS (VALUES (?) UNION SELECT parent FROM places JOIN up USING (id)) SELECT * FROM up",
+            (place,),
+        )
+        return frozenset(row["id"] for row in rows if row["id"])
 
     def given_up(self, name: str, after: int) -> set[int]:
         """The changes after `after` that are dead letters already and wait for nobody."""

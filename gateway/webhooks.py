@@ -48,7 +48,8 @@ def cloud_event(
 
     It says nothing personal: no name, plate, picture or vector; of a person's reasons and names nothing; `subject` of
     the alert is what `pseudonym` makes of it; `detail` keeps numbers, booleans and short codes. Times are RFC 3339,
-    UTC. `evidence`: where the receiver finds the picture, if not where everybody does.
+    UTC. `evidence`: where the receiver finds the picture, if not where everybody does. `chain` and `ledger`: see
+    `gateway.feed`.
     """
     return {
         "specversion": "1.0",
@@ -60,6 +61,7 @@ def cloud_event(
         "datacontenttype": "application/json",
         "sequence": str(change["seq"]),
         "sequencetype": "Integer",
+        **({"chain": change["hash"], "ledger": change["ledger"]} if change.get("hash") else {}),
         "data": _data(change, alert, pseudonym, evidence),
     }
 
@@ -67,7 +69,7 @@ def cloud_event(
 def _data(change: Mapping[str, Any], alert: Alert, pseudonym: Pseudonym, evidence: str | None) -> dict[str, Any]:
     kind = ALERT_TYPES[alert.type]
     # An instance may be a registry id, or whatever a plug-in put there.
-    plain = not alert.subject and _said(alert.instance)
+    plain = not alert.subject and said(alert.instance)
     instance = alert.instance if plain or not alert.instance else pseudonym(alert.instance)
     return {
         "alert": alert.id,
@@ -108,11 +110,12 @@ def public_detail(detail: Mapping[str, Any]) -> dict[str, int | float | bool | s
     return {
         name: value
         for name, value in list(detail.items())[:DETAILS_AT_MOST]
-        if _CODE.fullmatch(name) and not _PERSONAL.search(name) and _said(value)
+        if _CODE.fullmatch(name) and not _PERSONAL.search(name) and said(value)
     }
 
 
-def _said(value: Any) -> bool:
+def said(value: Any) -> bool:
+    """Whether a fact may leave as it is: a number, a boolean or a short code that is no id of the register."""
     if isinstance(value, str):
         return bool(_CODE.fullmatch(value)) and not _PERSONAL_VALUE.match(value)
     return isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
@@ -210,5 +213,6 @@ def _check(address: str, allow: Sequence[Network]) -> None:
         raise BlockedError("the address belongs to a cloud's metadata service")
     if ip.is_link_local or ip.is_multicast or ip.is_unspecified or (ip.is_reserved and not ip.is_loopback):
         raise BlockedError("link-local, multicast, unspecified and reserved addresses are not called")
-    if not ip.is_global and not any(ip in network for network in allow):
+    site_local = isinstance(ip, ipaddress.IPv6Address) and ip.is_site_local  # fec0::/10, which counts as global
+    if (site_local or not ip.is_global) and not any(ip in network for network in allow):
         raise BlockedError("loopback and private addresses are called only where webhooks.allow lists their network")

@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("ours", deadline=None)  # no timing in a test: the machine may be busy
+settings.load_profile("ours")
 
 
 def _open_databases() -> set[str]:

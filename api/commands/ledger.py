@@ -12,6 +12,7 @@ import typer
 
 from gateway import settings as settings_file
 from gateway.chain import findings
+from gateway.journal import HEAD
 from gateway.ledger import exported, genuine, rows, seals, signing_key
 from gateway.settings import Settings, SettingsError
 from gateway.store import Store
@@ -41,9 +42,12 @@ def verify(
     data: Data = None,
     test: Annotated[bool, typer.Option("--self-test", help="Tamper with a copy 1,000 times: is it found?")] = False,
     seed: Annotated[int, typer.Option(help="Of the tamperings.")] = 1,
+    anchor: Annotated[
+        list[str] | None, typer.Option(help="ROW:HASH, the `ledger` of a delivered change that somebody kept.")
+    ] = None,
 ) -> None:
-    """Name every row that was edited, deleted or moved; exit status 1 if there is one. Rows after the last seal that
-    were cut off, or rewritten to the very end, cannot be told.
+    """Name every row that was edited, deleted or moved; exit status 1 if there is one. Rows after the last seal and the
+    last anchor that were cut off, or rewritten to the very end, cannot be told.
     """
     settings, db = opened(config, data)
     key = signing_key(settings.data / "keys")
@@ -51,9 +55,13 @@ def verify(
         result = self_test(db, key, times=1000, seed=seed)
         typer.echo(json.dumps(result))
         raise typer.Exit(int(result["tampered"] == 0 or result["found"] != result["tampered"]))
+    told = anchor or []
+    head = settings.data / "keys" / HEAD  # read first: what it says was committed before
+    if head.is_file():
+        told = [*told, head.read_text(encoding="ascii").strip()]
     db.execute("BEGIN")  # one snapshot
     signed = seals(db)
-    found = findings(rows(db), signed, partial(genuine, key.public_key()))
+    found = findings(rows(db), signed, partial(genuine, key.public_key()), _anchors(told))
     (count, last) = db.execute("SELECT count(*), coalesce(max(seq), 0) FROM ledger").fetchone()
     db.execute("ROLLBACK")
     for finding in found:
@@ -62,6 +70,13 @@ def verify(
     sealed = max((seal.seq for seal in signed), default=0)
     typer.echo(json.dumps({"rows": count, "last": last, "sealed_up_to": sealed, "wrong": len(found)}))
     raise typer.Exit(int(bool(found)))
+
+
+def _anchors(given: list[str]) -> dict[int, bytes]:
+    try:
+        return {int(row): bytes.fromhex(told) for row, _, told in (one.partition(":") for one in given)}
+    except ValueError as error:
+        raise typer.BadParameter("--anchor: ROW:HASH, as the `ledger` of a change says it") from error
 
 
 @app.command()

@@ -17,7 +17,7 @@ Config = Annotated[Path | None, typer.Option("--config", help="The settings file
 Data = Annotated[str | None, typer.Option("--data", help="The data directory, instead of the settings'.")]
 
 
-def _store(config: Path | None, data: str | None) -> Store:
+def store_of(config: Path | None, data: str | None) -> Store:
     return Store(settings_file.load(config, {"data_dir": data} if data else None).database)
 
 
@@ -40,7 +40,7 @@ def create(
         raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}", param_hint="--scope")
     if not name.strip():
         raise typer.BadParameter("is empty", param_hint="--name")
-    _, text = create_token(_store(config, data), name=name, scopes=scopes, now=datetime.now(UTC), days=days)
+    _, text = create_token(store_of(config, data), name=name, scopes=scopes, now=datetime.now(UTC), days=days)
     typer.echo(text)
 
 
@@ -48,7 +48,7 @@ def create(
 def list_(config: Config = None, data: Data = None) -> None:
     """Every token, without its secret."""
     now = datetime.now(UTC)
-    for token in tokens(_store(config, data)):
+    for token in tokens(store_of(config, data)):
         state = "valid" if token.valid(now) else "revoked" if token.revoked_at else "expired"
         until = token.expires_at.strftime("%Y-%m-%d") if token.expires_at else "-"
         typer.echo(f"{token.id}  {state:7}  until {until:10}  {token.name}  {' '.join(sorted(token.scopes))}")
@@ -57,7 +57,7 @@ def list_(config: Config = None, data: Data = None) -> None:
 @app.command()
 def revoke(token_id: Annotated[str, typer.Argument(metavar="ID")], config: Config = None, data: Data = None) -> None:
     """End a token at once. Its id is the middle part of it; `linli token list` shows it."""
-    if not revoke_token(_store(config, data), token_id, datetime.now(UTC)):
+    if not revoke_token(store_of(config, data), token_id, datetime.now(UTC)):
         typer.echo(f"there is no token {token_id}", err=True)
         raise typer.Exit(1)
     typer.echo(f"revoked {token_id}")

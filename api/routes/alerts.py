@@ -6,15 +6,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel
 
 from api import schemas, views
 from api.auth import AlertsRead, AlertsWrite, Caller
 from api.engine import ask
 from api.errors import ApiError
 from api.facade import Gateway, TheGateway
+from api.stream import resumable
 from devices.alerts import Alert
 from gateway.actions import AcknowledgeAlert, Action, DisposeAlert, NotFoundError, ShelveAlert, WorkOnAlert
+from gateway.kept import read_alert
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 Limit = Annotated[int, Query(ge=1, le=500, description="Page size.")]
@@ -59,20 +60,20 @@ def list_alerts(
     given = {term: value for term, value in wanted.items() if value is not None}
     values = [part for value in given.values() for part in (value if isinstance(value, tuple) else (value,))]
     where = f"WHERE {' AND '.join(given)}" if given else ""
-    sql = f"SELECT id, raised_at, seq, body FROM alerts {where} ORDER BY {order} LIMIT ?"  # noqa: S608 - terms are ours
+    sql = f"SELECT id, key, raised_at, seq, body FROM alerts {where} ORDER BY {order} LIMIT ?"  # noqa: S608 - terms are ours
     rows = gateway.store.reader.execute(sql, (*values, limit + 1)).fetchall()
     more, rows = len(rows) > limit, rows[:limit]
     last = rows[-1] if rows else None
     cursor = None
     if last is not None and (more or after is not None):
         cursor = str(last["seq"]) if after is not None else f"{last['raised_at']}_{last['id']}"
-    items = [views.alert_view(views.read_alert(row["body"]), gateway, caller) for row in rows]
-    return _json(schemas.AlertPage(items=items, next=cursor))
+    read = (read_alert(gateway.store, row["id"], row["key"], row["body"]) for row in rows)
+    items = [views.alert_fields(alert, gateway, caller) for alert in read if alert is not None]
+    return _json({"items": items, "next": cursor})
 
 
-def _json(body: BaseModel) -> Response:
-    """A checked body as it is: to have the framework check a long page again takes four times as long as making it."""
-    return Response(body.model_dump_json(exclude_unset=True), media_type="application/json")
+def _json(body: dict[str, Any]) -> Response:
+    return Response(views.json_of(body), media_type="application/json")
 
 
 def _cursor(before: str) -> tuple[int, str]:
@@ -83,31 +84,44 @@ def _cursor(before: str) -> tuple[int, str]:
     return int(raised_at), alert
 
 
-@router.get("/changes", response_model=schemas.ChangePage)
+@router.get(
+    "/changes",
+    response_model=schemas.ChangePage,
+    responses={
+        409: {
+            "description": "`after` is not here (yet), or not with this `hash`: the gateway was set back to a backup."
+        },
+        410: {"description": "What follows `after` was dropped by retention; `forgotten` says up to where."},
+    },
+)
 def list_alert_changes(
     gateway: TheGateway,
     caller: AlertsRead,
     after: Annotated[int, Query(ge=0, le=2**62, description="`next` of the page before; 0: from the start.")] = 0,
     limit: Limit = 100,
+    known: Annotated[
+        str | None, Query(alias="hash", max_length=64, description="The `hash` you have of the change `after`.")
+    ] = None,
 ) -> Response:
-    """Every change of every alert in order, without a gap: for backends that pull."""
-    rows = gateway.store.reader.execute(
-        "SELECT * FROM alert_changes WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
-    ).fetchall()
-    items = [views.change_view(row, gateway, caller) for row in rows]
-    return _json(schemas.ChangePage(items=items, next=items[-1].seq if items else after))
+    """Every change of every alert in order, without a gap: for backends that pull. Each has a hash over the one before,
+    so that whoever reads can prove it.
+    """
+    held = resumable(gateway, after, known or "")
+    items = [views.change_fields(row, gateway, caller) for row in gateway.store.latest.after(after, limit)]
+    return _json({"items": items, "next": items[-1]["seq"] if items else after, "forgotten": held.forgotten})
 
 
 @router.get("/{alert_id}", response_model_exclude_unset=True)
 def get_alert(alert_id: str, gateway: TheGateway, caller: AlertsRead) -> schemas.AlertWithHistory:
     """One alert with its whole history."""
     reader = gateway.store.reader
-    row = reader.execute("SELECT body FROM alerts WHERE id = ?", (alert_id,)).fetchone()
-    if row is None:
+    row = reader.execute("SELECT key, body FROM alerts WHERE id = ?", (alert_id,)).fetchone()
+    alert = read_alert(gateway.store, alert_id, row["key"], row["body"]) if row is not None else None
+    if alert is None:
         raise NotFoundError(f"there is no alert {alert_id}")
     changes = reader.execute("SELECT * FROM alert_changes WHERE alert = ? ORDER BY seq", (alert_id,)).fetchall()
-    fields = views.alert_fields(views.read_alert(row["body"]), gateway, caller)
-    return schemas.AlertWithHistory(**fields, history=[views.history_entry(change) for change in changes])
+    fields = views.alert_fields(alert, gateway, caller)
+    return schemas.AlertWithHistory(**fields, history=[views.history_entry(change, caller) for change in changes])
 
 
 @router.post("/{alert_id}/acknowledge", response_model_exclude_unset=True)

@@ -41,5 +41,6 @@ def get_desk_load(
     """What the desk was asked to look at, by the measures of ISA-18.2 (2016, clause 16)."""
     now = datetime.now(UTC)
     limits = gateway.settings.budget
-    found = deskload.measure(gateway.store, now - timedelta(days=days), now, community=community, limits=limits)
+    start, roster = now - timedelta(days=days), gateway.directory.roster
+    found = deskload.measure(gateway.store, roster, start, now, community=community, limits=limits)
     return schemas.DeskLoadView(**found)

@@ -82,6 +82,16 @@ def rotate_secret(
     return schemas.Rotated(secret=secret, old_until=until)
 
 
+@router.post("/{subscription}/resume")
+def resume_subscription(subscription: str, gateway: TheGateway, _: SubscriptionsWrite) -> schemas.SubscriptionView:
+    """Deliver again to a receiver that had answered 410 Gone, from where it had come to; nothing is left out."""
+    _row(subscription, gateway)
+    with gateway.store.write() as db:
+        db.execute("UPDATE subscriptions SET disabled = '' WHERE id = ?", (subscription,))
+    gateway.courier.wake()
+    return schemas.SubscriptionView(**_fields(_row(subscription, gateway)))
+
+
 @router.delete("/{subscription}", status_code=status.HTTP_204_NO_CONTENT)
 def remove_subscription(subscription: str, gateway: TheGateway, _: SubscriptionsWrite) -> None:
     """Deliver nothing more to it, and forget what could not be delivered."""

@@ -16,7 +16,7 @@ from api import schemas
 from api.auth import AlertsRead, AnyToken, EvidenceRead, authorize, bearer
 from api.errors import ApiError
 from api.facade import Gateway, TheGateway
-from api.stream import Feed, lines, newest
+from api.stream import Feed, lines, newest, resumable
 from gateway.actions import NotFoundError
 from gateway.enrolment import media
 from gateway.evidencelinks import LinkError, followed
@@ -103,7 +103,11 @@ def follow_evidence_link(link: str, gateway: TheGateway) -> Response:
 @router.get(
     "/v1/stream",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {}}, "description": "`alert` and `device` events."}},
+    responses={
+        200: {"content": {"text/event-stream": {}}, "description": "`alert` and `device` events."},
+        409: {"description": "The number is not here (yet), or not with this `hash`: set back to a backup."},
+        410: {"description": "What follows the number was dropped by retention; `forgotten` says up to where."},
+    },
     tags=["alerts"],
 )
 async def stream(
@@ -112,6 +116,9 @@ async def stream(
     caller: AlertsRead,
     after: Annotated[int | None, Query(ge=0, le=2**62, description="Resume after this sequence number.")] = None,
     last_event_id: Annotated[str | None, Header(max_length=20, description="The same; wins over `after`.")] = None,
+    known: Annotated[
+        str | None, Query(alias="hash", max_length=64, description="The `hash` you have of that change.")
+    ] = None,
 ) -> StreamingResponse:
     """Changes of alerts as they happen, each with its sequence number as id, and devices coming and going (with the
     scope devices:read). Without a number to resume after, from now on.
@@ -123,6 +130,8 @@ async def stream(
         cursor = int(last_event_id)
     if cursor is None:
         cursor = await run_in_threadpool(newest, gateway)
+    else:
+        await run_in_threadpool(resumable, gateway, cursor, known or "")
     feed: Feed = request.app.state.feed
     body = lines(gateway, feed, caller, cursor, devices=caller.may("devices:read"))
     return StreamingResponse(body, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})

@@ -157,7 +157,7 @@ class Estate:
             case ReloadDirectory():
                 return len(self.directory.devices())
             case SendCommand(idempotency_key=key):
-                known = self.journal.command_of_key(key) if key else None
+                known = self.journal.kept.command_of_key(key) if key else None
                 return known or self.hub.request(action, uuid.uuid4().hex, now, Changes(), turn)
             case AcceptScene():
                 return accept(action, self.hub, self.directory, (), now, batch=Changes(), turn=turn)
@@ -233,6 +233,16 @@ class Estate:
 
         return self.change(work)
 
+    def raise_alerts(self, count: int, code: str, *, first: int) -> None:
+        """That many in one transaction, one instance each."""
+
+        def work(now: datetime, turn: Changes) -> None:
+            for n in range(first, first + count):
+                effect = RaiseAlert(code=code, at=now, instance=str(n))
+                self.alerts.raise_(effect, GATE, uuid.uuid4().bytes, now, late=False, batch=Changes(), turn=turn)
+
+        self.change(work)
+
     def clear_alert(self, code: str) -> None:
         self.change(
             lambda now, turn: self.alerts.clear(ClearAlert(code=code, at=now), GATE, now, batch=Changes(), turn=turn)
@@ -240,7 +250,7 @@ class Estate:
 
     def answer_command(self, command_id: str, result: CommandResult) -> None:
         def work(now: datetime, turn: Changes) -> None:
-            record = next(r for r in self.journal.unfinished_commands() if r.id == command_id)
+            record = next(r for r in self.journal.kept.unfinished_commands() if r.id == command_id)
             turn.commands[command_id] = answered(record, CommandAnswered(at=now, command_id=command_id, result=result))
 
         self.change(work)

@@ -93,7 +93,7 @@ def test_waiting_for_a_command_tells_how_it_ended(call, estate: Estate):
     estate.connect(GATE)
 
     def answer_when_published() -> None:
-        while not (unfinished := estate.journal.unfinished_commands()):
+        while not (unfinished := estate.journal.kept.unfinished_commands()):
             pass
         estate.answer_command(unfinished[0].id, CommandResult.DONE)
 

@@ -85,6 +85,29 @@ def test_what_the_desk_has_to_bear_is_measured(call, estate: Estate):
     assert load["flood_share"] == 0.0
 
 
+def test_a_flood_what_chatters_and_the_hours_of_operators_are_told(call, estate: Estate):
+    for n in range(10):
+        estate.raise_alert("door_forced", instance=str(n))
+    reader, params = estate.token("alerts:read"), {"days": 1}
+    assert call("GET", "/v1/desk-load", reader, params=params).json()["flood_s"] == 0, "ten are no flood"
+    for _ in range(7):
+        estate.raise_alert("door_held_open")
+        estate.clear_alert("door_held_open")
+    load = call("GET", "/v1/desk-load", reader, params=params).json()
+    assert load["flood_s"] == load["window_s"]
+    assert load["chattering"] == [{"key": "gate-3/door_held_open", "cycles": 5}]
+    assert load["operator_hours"] == 24
+    assert load["per_operator_hour"] == load["per_hour"] == load["asked"] / 24
+
+
+def test_what_waits_behind_another_is_not_stale(call, estate: Estate):
+    for code in ("device_offline", "clock_wrong"):
+        estate.raise_alert(code)
+    with estate.store.write() as db:
+        db.execute("UPDATE alerts SET raised_at = raised_at - 2 * 86400 * 1000000")
+    assert call("GET", "/v1/desk-load", estate.token("alerts:read")).json()["stale"] == 1
+
+
 def test_an_alert_tells_how_far_it_has_climbed(call, estate: Estate):
     alert = call("GET", f"/v1/alerts/{estate.raise_alert('door_forced')}", estate.token("alerts:read")).json()
     assert (alert["level"], alert["informed"], alert["chattering"]) == ("desk", ["desk"], False)

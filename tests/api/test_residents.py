@@ -173,6 +173,9 @@ def test_an_alert_names_the_resident_it_is_about_to_who_may_know(call, estate: E
         "threshold": 0.45,
         "photo": f"/v1/people/{person}/photo",
     }
+    for path in ("/v1/alerts", "/v1/alerts/changes"):
+        (found,) = call("GET", path, estate.token("alerts:read", "people:read")).json()["items"]
+        assert found.get("alert", found)["identified"] == shown["identified"]
     call("DELETE", f"/v1/residents/{person}", estate.token())
     assert call("GET", f"/v1/alerts/{alert}", estate.token()).json()["identified"] is None
 

@@ -20,8 +20,10 @@ from devices.alerts import (
     may_reopen,
     raised_again,
     shelved,
+    unshelved,
     worked,
 )
+from devices.escalation import LEVELS
 
 NOW = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 MIN = timedelta(minutes=1)
@@ -49,6 +51,13 @@ def close(a: Alert, disposition: Disposition = Disposition.TRUE, now: datetime =
 def test_every_type_speaks_both_languages_and_names_its_service() -> None:
     for kind in ALERT_TYPES.values():
         assert all((kind.title_en, kind.title_zh, kind.service, kind.cause)), kind.code
+
+
+def test_every_type_has_a_route_from_near_to_far_and_what_is_grave_goes_all_the_way() -> None:
+    order = [level.value for level in LEVELS]
+    for kind in ALERT_TYPES.values():
+        assert list(kind.route) == [level for level in order if level in kind.route], kind.code
+        assert kind.severity is not Severity.P1 or list(kind.route) == order, kind.code
 
 
 @pytest.mark.parametrize("kind", ALERT_TYPES.values(), ids=lambda kind: kind.code)
@@ -157,6 +166,20 @@ def test_shelving_has_an_end_a_reason_and_no_p1() -> None:
         shelved(alert(), until=until, reason=" ", now=NOW)
     with pytest.raises(AlertError, match="P1"):
         shelved(alert(severity=Severity.P1), until=until, reason="works", now=NOW)
+
+
+def test_shelving_again_and_again_ends_eight_hours_after_the_first_time() -> None:
+    once = shelved(alert(), until=NOW + 60 * MIN, reason="works", now=NOW)
+    longer = shelved(once, until=NOW + SHELVE_AT_MOST, reason="still", now=NOW + 59 * MIN)
+    with pytest.raises(AlertError, match="counted from"):
+        shelved(longer, until=NOW + SHELVE_AT_MOST + MIN, reason="still", now=NOW + SHELVE_AT_MOST - MIN)
+    seen = unshelved(longer)
+    assert shelved(seen, until=NOW + 2 * SHELVE_AT_MOST, reason="again", now=NOW + SHELVE_AT_MOST).shelved_until
+
+
+def test_what_is_closed_is_not_shelved() -> None:
+    with pytest.raises(AlertError, match="closed"):
+        shelved(close(alert(), Disposition.FALSE), until=NOW + MIN, reason="works", now=NOW)
 
 
 def work(a: Alert, to: Work, assignee: str = "") -> Alert:

@@ -8,8 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.alert_types import ALERT_TYPES, Severity
-from devices.alerts import Alert, Disposition, Work, acknowledged, cleared, disposed, shelved, unshelved, worked
-from devices.escalation import LEVELS, Ladder, Level, climbed, deadline, followed, owned
+from devices.alerts import (
+    Alert,
+    Disposition,
+    Work,
+    acknowledged,
+    cleared,
+    clock_set,
+    disposed,
+    raised_again,
+    shelved,
+    unshelved,
+    worked,
+)
+from devices.escalation import LEVELS, Ladder, Level, begun, climbed, deadline, owned
+from devices.escalation import followed as followed_by
 
 NOW = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 LADDERS = {
@@ -27,6 +40,14 @@ def alert(code: str = "door_forced", **more: object) -> Alert:
     base = {"id": "1", "key": f"c/d/{code}", "type": code, "severity": ALERT_TYPES[code].severity, "community": "c"}
     times = {"first_seen": NOW, "last_seen": NOW, "raised_at": NOW, "unowned_since": NOW}
     return Alert(**(base | times | more))
+
+
+def nobody_special(level: Level, _alert: Alert, _now: datetime) -> tuple[str, ...]:
+    return (level.value,)
+
+
+def followed(before: Alert, then: Alert, now: datetime) -> Alert:
+    return followed_by(before, then, now, nobody_special)
 
 
 def told(start: Alert, until: float, staff: Mapping[Level, tuple[str, ...]]) -> list[tuple[float, Level]]:
@@ -57,6 +78,25 @@ def test_a_level_with_nobody_on_duty_is_skipped_at_once() -> None:
 
 def test_with_nobody_anywhere_the_last_level_is_told_again_and_again() -> None:
     assert [level for _, level in told(alert(), 2500, {})] == [Level.SUB_DISTRICT] * 2
+
+
+def test_with_nobody_further_up_whoever_is_there_is_told_again() -> None:
+    assert told(alert(), 2500, {Level.GRID_WORKER: ("g1",)}) == [
+        (60, Level.GRID_WORKER),
+        (180, Level.SUB_DISTRICT),
+        (1980, Level.SUB_DISTRICT),
+    ]
+    late = climbed(
+        alert(rung=3, informed=("old",)), after(4000), lambda level, *_: ("g1",) if level == "grid_worker" else ()
+    )
+    assert late.informed == ("g1",), "who came on duty since is told"
+
+
+def test_the_desk_is_told_when_it_begins_and_skipped_at_once_when_nobody_sits_there() -> None:
+    assert begun(alert(), NOW, nobody_special).informed == ("desk",)
+    alone = begun(alert(), NOW, lambda level, *_: () if level is Level.DESK else ("w",))
+    assert (alone.rung, alone.informed, alone.climbed_at) == (1, ("w",), NOW)
+    assert deadline(alone, LADDERS) == after(180)
 
 
 def test_who_is_told_is_kept_with_the_alert() -> None:
@@ -118,6 +158,37 @@ def test_what_comes_out_of_hiding_starts_from_the_desk() -> None:
     shown = followed(hidden, unshelved(hidden), after(3600))
     assert (shown.unowned_since, shown.rung) == (after(3600), 0)
     assert deadline(shown, LADDERS) == after(3660)
+
+
+def test_what_comes_back_after_the_work_was_over_starts_from_the_desk() -> None:
+    held = alert("door_held_open")
+    for n, work in enumerate((Work.CLAIMED, Work.ON_SITE, Work.RESOLVED)):
+        held = followed(held, worked(held, work=work, assignee="w1", now=after(n)), after(n))
+    over = followed(held, cleared(held, at=after(10)), after(10))
+    back = followed(over, raised_again(over, at=after(20), now=after(20)), after(20))
+    assert (back.unowned_since, back.rung, back.informed) == (after(20), 0, ("desk",))
+    assert deadline(back, LADDERS) == after(80)
+
+
+def test_a_case_given_to_somebody_else_is_nobodys_until_they_claim_it() -> None:
+    mine = followed(alert(), worked(alert(), work=Work.CLAIMED, assignee="w1", now=after(30)), after(30))
+    given = followed(mine, worked(mine, work=Work.ASSIGNED, assignee="w2", now=after(90)), after(90))
+    assert deadline(given, LADDERS) == after(150)
+
+
+@pytest.mark.parametrize("by", [3600, -3600, -5], ids=["forwards", "backwards", "a little"])
+def test_a_clock_that_is_set_leaves_every_timer_what_was_left_of_it(by: float) -> None:
+    step = timedelta(seconds=by)
+    climbing = climbed(alert(), after(60), nobody_special)
+    mine = followed(alert(), acknowledged(alert(), by="desk", reason="seen", now=after(30)), after(30))
+    for held in (alert(), climbing, mine):
+        due = deadline(held, LADDERS)
+        assert due is not None
+        assert deadline(clock_set(held, step), LADDERS) == due + step
+    away = shelved(alert("door_held_open"), until=after(3600), reason="painters", now=NOW)
+    assert clock_set(away, step).shelved_until == after(3600) + step
+    kept = clock_set(mine, step)
+    assert (kept.raised_at, kept.acknowledged_at) == (NOW, after(30)), "what was written down stays as it was"
 
 
 _ACTS = st.sampled_from(["acknowledge", "claim", "on_site", "reject", "tick"])

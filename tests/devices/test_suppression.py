@@ -26,6 +26,8 @@ def alert(code: str, n: str = "", **more: object) -> Alert:
         ("uplink_offline", "lamp_dark_at_night", {"community": "c2"}),
         ("device_offline", "camera_frozen", {"device": "d2"}),
         ("camera_occluded", "zone_intrusion", {"device": "d2"}),
+        ("device_offline", "fire_lane_blocked", {"device": "d2"}),
+        ("smoke", "door_held_open", {"building": "b2"}),
         ("lamp_supply_loss", "lamp_out", {"device": "d2"}),
         ("alarm_flood", "battery_low", {"community": "c2"}),
     ],
@@ -37,6 +39,13 @@ def test_a_cause_explains_what_follows_from_it_where_it_reaches(
     assert not explains(alert(hidden), alert(root))
     if elsewhere:
         assert not explains(alert(root), alert(hidden, **elsewhere))
+
+
+@pytest.mark.parametrize("cause", ["camera_occluded", "camera_signal_lost", "device_offline"])
+def test_what_a_camera_saw_before_it_was_blinded_stays(cause: str) -> None:
+    before = alert("zone_intrusion", first_seen=NOW - MINUTE)
+    assert not explains(alert(cause), before)
+    assert explains(alert(cause), alert("zone_intrusion", first_seen=NOW + MINUTE))
 
 
 def test_a_cause_that_is_over_explains_nothing() -> None:

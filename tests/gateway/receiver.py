@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_network
 from typing import Any, NamedTuple
 
 from standardwebhooks.webhooks import Webhook
+
+from gateway.delivery import Endpoint, Outcome
 
 
 class Post(NamedTuple):
@@ -19,6 +23,21 @@ class Post(NamedTuple):
     id: str
     event: dict[str, Any]
     status: int
+
+
+class Sender:
+    """An endpoint that may call 127.0.0.1, on an event loop that runs while it posts."""
+
+    def __init__(self, url: str, timeout_s: float = 5) -> None:
+        self._runner = asyncio.Runner()
+        self._endpoint = Endpoint(url, allow=[ip_network("127.0.0.0/8")], timeout_s=timeout_s, connections=1)
+
+    def post(self, body: bytes, headers: dict[str, str]) -> Outcome:
+        return self._runner.run(self._endpoint.post(body, headers, 0.0))
+
+    def close(self) -> None:
+        self._endpoint.close()
+        self._runner.close()
 
 
 class _Server(ThreadingHTTPServer):

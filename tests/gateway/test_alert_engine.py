@@ -3,15 +3,21 @@
 from collections.abc import Iterator
 from datetime import time, timedelta
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
+import msgspec
 import pytest
 
-from devices.alerts import CHATTER_CYCLES, Disposition
+from devices.alerts import CHATTER_CYCLES, Alert, Disposition, Work
+from devices.effects import RaiseAlert
 from devices.escalation import Level
 from devices.model import Device
-from gateway.actions import AcknowledgeAlert, DisposeAlert, ShelveAlert
+from gateway.actions import AcknowledgeAlert, DisposeAlert, ShelveAlert, WorkOnAlert
+from gateway.changes import Changes
 from gateway.directory import Place
 from gateway.roster import Absence, Shift, Worker
+from gateway.settings import SettingsError, load
 from tests.gateway.shell import GATE, LAMP, START, Shell
 
 LIGHTS = tuple(
@@ -34,6 +40,11 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 def changes(shell: Shell, kind: str = "") -> list[str]:
     rows = shell.rows("SELECT change, body FROM alert_changes ORDER BY seq")
     return [change for change, body in rows if not kind or f'"type":"{kind}"'.encode() in body]
+
+
+def history(shell: Shell, kind: str) -> list[tuple[str, Any]]:
+    rows = shell.rows("SELECT change, body FROM alert_changes ORDER BY seq")
+    return [(change, body) for change, raw in rows if (body := msgspec.json.decode(raw))["type"] == kind]
 
 
 def only(shell: Shell, kind: str):
@@ -103,6 +114,24 @@ def test_those_on_duty_at_the_nearest_place_are_told(shell: Shell) -> None:
     assert (alert.grid, alert.informed) == ("g1", ("desk-1",))
     shell.pass_time(61)
     assert only(shell, "door_forced").informed == ("w-day",)
+
+
+def test_an_alert_climbs_its_own_route_and_stays_at_the_end_of_it(shell: Shell) -> None:
+    told(shell, "battery_low")  # upkeep ends at the community
+    for seconds in (28_801, 57_600, 172_800, 604_801):
+        shell.pass_time(seconds)
+    levels = [body["informed"] for _, body in history(shell, "battery_low")]
+    assert levels == [["desk"], ["grid_worker"], ["community"], ["community"], ["community"]]
+
+
+def test_the_settings_say_another_route(tmp_path: Path) -> None:
+    file = tmp_path / "linli.toml"
+    file.write_text('[escalation.routes]\nlamp_out = ["desk", "community"]', encoding="utf-8")
+    assert load(file).escalation.route("lamp_out") == ("desk", "community")
+    for wrong in ('no_such = ["desk"]', "lamp_out = []", 'lamp_out = ["police"]'):
+        file.write_text(f"[escalation.routes]\n{wrong}", encoding="utf-8")
+        with pytest.raises(SettingsError, match=r"routes"):
+            load(file)
 
 
 def test_who_is_away_is_stood_in_for_or_left_out(shell: Shell) -> None:
@@ -226,6 +255,8 @@ def test_in_a_flood_maintenance_waits_and_what_is_grave_does_not(shell: Shell) -
         shell.directory.put_device(door)
     for door in DOORS[:10]:
         force(shell, door)
+    assert not [a for a in shell.hub.alerts.open if a.type == "alarm_flood"], "ten in ten minutes are no flood"
+    force(shell, DOORS[11])
     assert only(shell, "alarm_flood").condition == "active"
     shell.say(LAMP, "lamp_faulted", fault="flicker", active=True)
     assert only(shell, "lamp_flicker").suppressed_by == only(shell, "alarm_flood").id
@@ -233,7 +264,60 @@ def test_in_a_flood_maintenance_waits_and_what_is_grave_does_not(shell: Shell) -
     assert not any(a.suppressed_by for a in shell.hub.alerts.open if a.type == "door_forced")
     shell.pass_time(601)
     assert only(shell, "lamp_flicker").suppressed_by == ""
-    assert only(shell, "alarm_flood").condition == "cleared"
+    flood = only(shell, "alarm_flood")
+    assert (str(flood.condition), flood.detail) == ("cleared", {"folded": 1, "folded_by_type": {"lamp_flicker": 1}})
+
+
+def told(shell: Shell, code: str, device: Device = LAMP) -> Alert:
+    """Raised by itself, whatever kind of device."""
+    turn, effect = Changes(), RaiseAlert(code=code, at=shell.now)
+    shell.hub.alerts.raise_(effect, device, uuid4().bytes, shell.now, late=False, batch=Changes(), turn=turn)
+    shell.journal.commit(turn, shell.now)
+    shell.hub.adopt(turn, shell.now)
+    return only(shell, code)
+
+
+def test_a_flood_hides_no_p2_by_way_of_a_p3_that_it_hides(shell: Shell) -> None:
+    for door in DOORS:
+        shell.directory.put_device(door)
+        force(shell, door)
+    flapping = told(shell, "device_flapping")
+    assert flapping.suppressed_by == only(shell, "alarm_flood").id
+    assert told(shell, "device_offline").suppressed_by == flapping.id
+
+
+def test_what_is_shelved_and_over_is_announced_at_the_end_of_shelving_however_many_wait(shell: Shell) -> None:
+    shell.say(GATE, "door_alarmed", state="DoorOpenTooLong")
+    alert = only(shell, "door_held_open")
+    shell.ask(ShelveAlert(by="desk", alert=alert.id, until=shell.now + timedelta(hours=1), reason="painters"))
+    shell.say(GATE, "door_alarmed", state="Normal")
+    shell.hub.alerts._room = 0
+    shell.pass_time(1200)
+    force(shell)
+    shell.pass_time(2500)
+    assert changes(shell, "door_held_open") == ["raised", "shelved", "cleared", "unshelved"]
+
+
+def test_a_closed_alert_at_hand_hides_no_open_one_that_rests(shell: Shell) -> None:
+    def hold(*, opened: bool) -> None:
+        shell.pass_time(1)
+        shell.say(GATE, "door_alarmed", state="DoorOpenTooLong" if opened else "Normal")
+
+    hold(opened=True)
+    first = only(shell, "door_held_open").id
+    shell.ask(DisposeAlert(by="desk", alert=first, disposition=Disposition.FALSE, reason="no"))
+    hold(opened=False)
+    hold(opened=True)
+    second = only(shell, "door_held_open").id
+    hold(opened=False)
+    shell.hub.alerts._room = 0
+    shell.pass_time(1200)
+    force(shell)
+    assert [a.type for a in shell.hub.alerts.open] == ["door_forced"]
+    shell.ask(WorkOnAlert(by="backend", alert=first, work=Work.REJECTED))
+    hold(opened=True)
+    assert only(shell, "door_held_open").id == second
+    assert shell.rows("SELECT count(*) FROM quarantine") == [(0,)]
 
 
 def test_what_was_closed_climbs_no_further(shell: Shell) -> None:

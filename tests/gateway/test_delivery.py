@@ -2,7 +2,6 @@ import ssl
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gateway.delivery import Endpoint, Kind, Outcome
+from gateway.delivery import Kind, Outcome
 from gateway.webhooks import secret_bytes, sign
-from tests.gateway.receiver import Receiver
+from tests.gateway.receiver import Receiver, Sender
 
 SECRET = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldY"
 
@@ -56,9 +55,9 @@ def secured(receiver: Receiver, folder: Path, host: str) -> Path:
 
 
 def post(url: str) -> Outcome:
-    endpoint = Endpoint(url, allow=[ip_network("127.0.0.0/8")], timeout_s=5, connections=1)
-    outcome = endpoint.post(b"{}", sign([secret_bytes(SECRET)], "sub_1.1", int(time.time()), b"{}"), 0.0)
-    endpoint.close()
+    sender = Sender(url)
+    outcome = sender.post(b"{}", sign([secret_bytes(SECRET)], "sub_1.1", int(time.time()), b"{}"))
+    sender.close()
     return outcome
 
 

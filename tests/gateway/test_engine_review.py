@@ -298,7 +298,7 @@ def test_a_deadline_of_a_kind_that_does_not_pass_is_looked_at_once_a_second(shel
 def test_a_clock_set_forward_makes_nobody_silent(shell: Shell) -> None:
     bring_online(shell)
     shell.now += timedelta(hours=5)
-    shell.engine._set_clocks()
+    shell.engine._set_clocks(timedelta(hours=5))
     shell.pass_time(4)
     assert shell.alerts() == []
     assert all(state.link.online for state in shell.hub.states.devices.values())
@@ -310,7 +310,7 @@ def test_a_clock_set_forward_makes_nobody_silent(shell: Shell) -> None:
 def test_a_clock_set_back_does_not_hide_who_falls_silent(shell: Shell) -> None:
     bring_online(shell)
     shell.now -= timedelta(hours=5)
-    shell.engine._set_clocks()
+    shell.engine._set_clocks(timedelta(hours=-5))
     for _ in range(10):
         shell.pass_time(20)
     assert not any(state.link.online for state in shell.hub.states.devices.values())
@@ -319,7 +319,7 @@ def test_a_clock_set_back_does_not_hide_who_falls_silent(shell: Shell) -> None:
 def test_a_clock_set_back_makes_no_news_late(shell: Shell) -> None:
     shell.say(GATE, "door_changed", open=True)
     shell.now -= timedelta(hours=5)
-    shell.engine._set_clocks()
+    shell.engine._set_clocks(timedelta(hours=-5))
     shell.say(GATE, "door_changed", open=False)
     shell.say(GATE, "door_changed", open=True, at=shell.now - timedelta(seconds=20))
     assert shell.rows("SELECT late FROM events WHERE type='door_changed' ORDER BY seq") == [(0,), (0,), (1,)]
@@ -327,9 +327,9 @@ def test_a_clock_set_back_makes_no_news_late(shell: Shell) -> None:
 
 def test_the_engine_notices_that_the_clock_was_set() -> None:
     watch = ClockWatch()
-    assert not watch.stepped(START, 100.0)
+    assert watch.stepped(START, 100.0) is None
     assert not watch.stepped(START + timedelta(seconds=60), 160.5)
-    assert watch.stepped(START + timedelta(hours=1), 161.0)
+    assert watch.stepped(START + timedelta(hours=1), 161.0) == timedelta(seconds=3539.5)
     assert not watch.stepped(START + timedelta(hours=1, seconds=1), 162.0)
     assert watch.stepped(START, 163.0)
 

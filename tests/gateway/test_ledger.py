@@ -1,6 +1,12 @@
 """The ledger: written with its batch, found out when touched, cut with an anchor."""
 
+import contextlib
+import csv
+import gc
+import html
+import io
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -10,10 +16,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from api.auth import create_token, revoke_token
+from api.commands.ledger import app as ledger_command
 from devices.alerts import Disposition, Work
 from gateway.actions import AcknowledgeAlert, DisposeAlert, ShelveAlert, WorkOnAlert
-from gateway.chain import Finding, findings
+from gateway.chain import NOTHING, TOLD_OTHERWISE, Finding, findings, linked
 from gateway.journal import CommitError
 from gateway.ledger import SEAL_ROWS, Ledger, exported, genuine, rows, seals, signing_key
 from gateway.report import Said, as_json, quarter, report
@@ -57,10 +66,14 @@ def lived(shell: Shell, days: int = 3) -> None:
         shell.pass_time(86_000)
 
 
-def wrong(shell: Shell) -> list[Finding]:
+def wrong(shell: Shell, *told: str) -> list[Finding]:
     key = signing_key(shell.settings.data / "keys").public_key()
     db = shell.store.connect()
-    return findings(rows(db), seals(db), partial(genuine, key))
+    return findings(rows(db), seals(db), partial(genuine, key), anchors(*told))
+
+
+def anchors(*told: str) -> dict[int, bytes]:
+    return {int(one.split(":")[0]): bytes.fromhex(one.split(":")[1]) for one in told}
 
 
 def kinds(shell: Shell) -> list[str]:
@@ -134,6 +147,134 @@ def test_a_seal_of_somebody_else_counts_for_nothing(shell: Shell, tmp_path: Path
     other._sealed = 0
     other.seal(shell.now + timedelta(days=1))
     assert "not signed" in wrong(shell)[0].what
+
+
+def test_a_ledger_rewritten_without_its_seals_is_not_taken_for_whole(shell: Shell, tmp_path: Path) -> None:
+    """Who has the file but not the key rewrites every row, hashes and all, and drops the seals."""
+    lived(shell, 1)
+    rewrite(shell.store.connect(), from_row=1)
+    shell.store.connect().execute("DELETE FROM ledger_seals")
+    (found,) = wrong(shell)
+    assert "not sealed" in found.what
+    theirs = verified(shell, tmp_path)
+    assert theirs.returncode == 1
+    assert "not sealed" in theirs.stderr
+
+
+def test_what_others_were_told_shows_a_rewriting_with_the_key_itself(shell: Shell, tmp_path: Path) -> None:
+    lived(shell, 2)
+    told = [anchor for (anchor,) in shell.rows("SELECT ledger FROM alert_changes ORDER BY seq")]
+    assert wrong(shell, *told) == []
+    row = int(told[-1].split(":")[0])
+    rewrite(shell.store.connect(), from_row=row - 2)
+    shell.store.connect().execute("DELETE FROM ledger_seals")
+    forger = Ledger(shell.store.connect(), signing_key(shell.settings.data / "keys"))
+    forger.seal(shell.now)
+    assert wrong(shell) == []
+    assert Finding(row, row, TOLD_OTHERWISE) in wrong(shell, *told)
+    theirs = verified(shell, tmp_path, "--anchor", *told)
+    assert theirs.returncode == 1
+    assert f"row {row} is not the one you were told of" in theirs.stderr
+
+
+def test_what_others_were_told_shows_a_database_set_back_to_a_backup(shell: Shell, tmp_path: Path) -> None:
+    lived(shell, 1)
+    backup = sqlite3.connect(tmp_path / "backup.db")
+    shell.store.connect().backup(backup)
+    lived(shell, 1)
+    (told,) = shell.rows("SELECT ledger FROM alert_changes ORDER BY seq DESC LIMIT 1")[0]
+    genuine_here = partial(genuine, signing_key(shell.settings.data / "keys").public_key())
+    assert findings(rows(backup), seals(backup), genuine_here) == []
+    (found,) = findings(rows(backup), seals(backup), genuine_here, anchors(told))
+    assert found.what == "deleted from the end"
+    backup.close()
+
+
+def rewrite(db: sqlite3.Connection, *, from_row: int) -> None:
+    """Every access decision from there on becomes another one, and the chain is made anew."""
+    before = db.execute("SELECT hash FROM ledger WHERE seq=?", (from_row - 1,)).fetchone()
+    last = before[0] if before else NOTHING
+    for row in [row for row in rows(db) if row.seq >= from_row]:
+        body = row.body.replace(b"denied", b"granted") + b" "
+        last = linked(last, row.seq, row.at, row.kind, body)
+        db.execute("UPDATE ledger SET body=?, hash=? WHERE seq=?", (body, last, row.seq))
+
+
+def test_what_is_done_to_tokens_subscriptions_and_consents_has_its_row(shell: Shell) -> None:
+    token, _ = create_token(shell.store, name="张三", scopes=["alerts:read"], now=shell.now)
+    revoke_token(shell.store, token.id, shell.now)
+    with shell.store.write() as db:
+        db.execute(
+            "INSERT INTO subscriptions(id, url, secret, types, max_severity, communities, cursor, created_at, disabled)"
+            " VALUES ('sub_1', 'https://grid.example/s3cret', x'00', '[]', 3, '[]', 0, 0, '')"
+        )
+        db.execute("UPDATE subscriptions SET cursor=7")
+        db.execute("UPDATE subscriptions SET clear_text=1")
+        db.execute("UPDATE subscriptions SET old_secret=secret, secret=x'01'")
+        db.execute("UPDATE subscriptions SET disabled='410 Gone'")
+        db.execute("UPDATE subscriptions SET disabled=''")
+        db.execute("DELETE FROM subscriptions")
+        db.execute("INSERT INTO consents VALUES ('con_1', 'res_1', 'c1', 0, 1, '张三', NULL, NULL, 0)")
+        db.execute("UPDATE consents SET withdrawn_at=5, receipt='r' WHERE id='con_1'")
+    shell.say(GATE, "access_granted", method="card", person="res_9")
+    said = [(row.kind, json.loads(row.body)) for row in rows(shell.store.connect())]
+    done = [(kind, body["change"]) for kind, body in said if kind in ("token", "subscription", "consent")]
+    assert done == [
+        ("token", "added"),
+        ("token", "changed"),
+        ("subscription", "added"),
+        ("subscription", "changed"),
+        ("subscription", "secret_rotated"),
+        ("subscription", "disabled"),
+        ("subscription", "resumed"),
+        ("subscription", "removed"),
+        ("consent", "given"),
+        ("consent", "ended"),
+    ]
+    assert [body["scopes"] for kind, body in said if kind == "token"] == [["alerts:read"]] * 2
+    assert [body["clear_text"] for _, body in said if "clear_text" in body] == [0, 1]
+    text = json.dumps(said, ensure_ascii=False)
+    assert not any(personal in text for personal in ("张三", "res_1", "s3cret"))
+    assert shell.rows("SELECT * FROM ledger_notes") == []
+    assert wrong(shell) == []
+
+
+def test_what_retention_dropped_has_its_row(shell: Shell) -> None:
+    lived(shell)
+    shell.journal._retention = Retention(events_days=1, alerts_days=1)
+    while shell.journal.prune(shell.now):
+        pass
+    (dropped,) = [json.loads(row.body) for row in rows(shell.store.connect()) if row.kind == "retention"]
+    assert dropped["events"] > 0
+    assert dropped["alert_changes"] > 0
+    assert wrong(shell) == []
+
+
+def test_a_database_set_back_to_a_backup_says_so_itself(tmp_path: Path) -> None:
+    live, backup = tmp_path / "live", tmp_path / "backup.db"
+    shell = Shell(live)
+    lived(shell, 1)
+    shell.close()
+    with contextlib.closing(sqlite3.connect(live / "linli.db")) as db:
+        db.execute("VACUUM INTO ?", (str(backup),))
+        kept = db.execute("SELECT max(seq) FROM ledger").fetchone()[0]
+    again = Shell(live, now=shell.now)
+    lived(again, 1)
+    again.close()
+    del shell, again
+    gc.collect()  # every connection is closed, so that the file can be replaced
+    for file in live.glob("linli.db*"):
+        file.unlink()
+    shutil.copy(backup, live / "linli.db")
+
+    found = CliRunner().invoke(ledger_command, ["verify", "--data", str(live)])
+    assert found.exit_code == 1
+    assert json.loads(found.stdout.splitlines()[-1])["wrong"] == 1
+    for _ in range(2):  # said once
+        then = Shell(live)
+        restored = [json.loads(row.body) for row in rows(then.store.connect()) if row.kind == "restored"]
+        assert [one["set_back_to"] for one in restored] == [kept]
+        then.close()
 
 
 def test_what_is_past_its_time_goes_and_the_rest_can_still_be_checked(shell: Shell) -> None:
@@ -235,7 +376,17 @@ def test_the_table_and_the_page_say_the_same(shell: Shell) -> None:
     lived(shell)
     found = reported(shell)
     assert "2026Q4,c1,零发案,closed,1.0000,3,3\r\n" in as_csv(found)
+    assert as_csv(found).startswith("\ufeffquarter,company"), "else a spreadsheet reads UTF-8 as GBK"
     page = as_page(found)
     assert "1.0000 (3/3)" in page
     assert "<script src" not in page
     assert "@media print" in page
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+86", "-1", "@SUM(A1)", "＝1+1", "＠x", " =1+1", "\t=1", "\r=1", "\n=1"])
+def test_a_company_named_like_a_formula_is_a_name_in_the_table(shell: Shell, name: str) -> None:
+    lived(shell, 1)
+    found = json.loads(as_json(reported(shell)).replace('"company": "c1"', f'"company": {json.dumps(name)}'))
+    cells = [line[1] for line in csv.reader(io.StringIO(as_csv(found)[1:], newline=""))][1:]
+    assert set(cells) == {"'" + name}
+    assert f"<h2>{html.escape(name)}</h2>" in as_page(found)

@@ -84,6 +84,7 @@ export function openStream({ onOpen, onEvent, onState, onForbidden }) {
       } catch (error) {
         if (error.status === 401) return;
         if (error.status === 403) { onForbidden(); return; }
+        if (error.status === 409 || error.status === 410) lastId = ""; // not from there: onOpen reads everything afresh
       }
       live = false;
       if (closed) return;
