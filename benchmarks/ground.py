@@ -17,7 +17,9 @@ from typing import Any
 import msgspec
 import psutil
 
+from devices import registry
 from devices.model import Device
+from gateway.broker import in_flight
 from gateway.journal import Journal
 from gateway.settings import Settings, load
 from gateway.store import Store
@@ -28,7 +30,7 @@ server_name: bench
 listen: "127.0.0.1:-1"
 max_payload: 9437184
 jetstream {{ store_dir: {store}, sync_interval: {sync} }}
-mqtt {{ listen: "127.0.0.1:{port}", ack_wait: "60s", max_ack_pending: 1024 }}
+mqtt {{ listen: "127.0.0.1:{port}", ack_wait: "60s", max_ack_pending: {in_flight} }}
 """
 
 
@@ -65,7 +67,9 @@ def broker(folder: Path, *, sync: str = "2m") -> Iterator[int]:
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "nats.conf"
     quoted = sync if sync == "always" else json.dumps(sync)
-    config.write_text(CONFIG.format(store=json.dumps(str(folder / "js")), sync=quoted, port=port))
+    filters = sum(len(protocol.topics) for protocol in registry.protocols().values())
+    text = CONFIG.format(store=json.dumps(str(folder / "js")), sync=quoted, port=port, in_flight=in_flight(filters))
+    config.write_text(text)
     server = Path(sys.executable).with_name("nats-server")
     with (folder / "log").open("wb") as log:
         child = subprocess.Popen([str(server), "-c", str(config)], stdout=log, stderr=log)

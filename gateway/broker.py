@@ -57,6 +57,11 @@ authorization {{ users: [
 """
 
 
+def in_flight(filters: int) -> int:
+    """How many unacknowledged messages each of so many topic filters may have (`max_ack_pending`)."""
+    return max(IN_FLIGHT_LEAST, min(IN_FLIGHT, SESSION_AT_MOST // (filters + SPARE_FILTERS)))
+
+
 class BrokerError(RuntimeError):
     """The embedded broker does not start; the text says why."""
 
@@ -119,7 +124,7 @@ class Broker:
         self.host, self.port = host, int(port)
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._in_flight = max(IN_FLIGHT_LEAST, min(IN_FLIGHT, SESSION_AT_MOST // (filters + SPARE_FILTERS)))
+        self._in_flight = in_flight(filters)
         self.filters_at_most = SESSION_AT_MOST // self._in_flight
         self._guests = guests or {}
         self.passwords = _passwords(folder, self._guests)

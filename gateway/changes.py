@@ -24,7 +24,7 @@ class DeviceState(Struct, frozen=True):
     kind: Any
 
 
-class EventRow(NamedTuple):
+class EventRow(Struct, frozen=True, gc=False):
     """A fact as it is journalled. `at` is what the device claimed; the event's own `at` is corrected."""
 
     id: bytes

@@ -45,6 +45,8 @@ IDLE_S = 1.0
 RETRY_COMMIT_S = 2.0
 SETTLE = timedelta(seconds=3)
 """After a (re)connection the broker first hands over what waited; only then is silence silence and a deadline due."""
+DUE_AT_ONCE = 64
+"""After a night away many thousand deadlines are due: so many are looked at between two looks at the door."""
 PRUNE_EVERY_S = 60.0
 AFTER_A_BUG = timedelta(seconds=60)
 """A deadline that met a bug of ours is tried again after this, not at once."""
@@ -260,10 +262,8 @@ class Engine:
         :raises CommitError: nothing has happened; the requests are kept in `_retry`.
         """
         now = self._clock()
-        # Bounded like the messages: after a night away a thousand deadlines must not hold up the door.
-        most = self._settings.limits.batch
         running = self._running() if now >= self._ticks_from and self._moved is None else []
-        due = [name for schedule in running for name in schedule.pop(now, most)]
+        due = [name for schedule in running for name in schedule.pop(now, DUE_AT_ONCE)]
         news = self._broker_news(now)
         if not (messages or items or due or news is not None or self._moved):
             self._probe()

@@ -7,9 +7,10 @@ left out. So a withdrawal has nothing to erase here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from devices import escalation
 from devices.alert_types import ALERT_TYPES
@@ -24,7 +25,7 @@ from devices.events import (
     SceneAccepted,
     VehicleMarked,
 )
-from gateway.changes import AlertChange, Changes, EventRow
+from gateway.changes import AlertChange, Changes
 from gateway.store import us
 
 GATEWAY = "gateway"
@@ -37,7 +38,7 @@ CommunityOf = Callable[[str], str]
 _json = msgspec.json.Encoder(order="sorted")
 
 
-class Entry(NamedTuple):
+class Entry(Struct, frozen=True, gc=False):
     """A row before it is chained. `at`: microseconds since 1970 UTC."""
 
     at: int
@@ -58,29 +59,28 @@ def entries(batch: Changes, community_of: CommunityOf, pseudonym: Pseudonym) -> 
         if speaks is not None:
             community = community_of(row.device)
             kind, body = speaks(row.event, community, pseudonym)
-            said.append(entry(us(row.event.at), kind, body | _where(row, community)))
+            body["community"], body["device"] = community, row.device
+            if row.late:
+                body["late"] = True
+            said.append(entry(us(row.event.at), kind, body))
     said += [entry(us(change.at), "alert", _alert(change, pseudonym)) for change in batch.alert_changes]
     for record in batch.commands.values():
         said.append(entry(us(record.updated_at), "command", _command(record, community_of(record.device), pseudonym)))
     return said
 
 
-def _where(row: EventRow, community: str) -> dict[str, Any]:
-    return {"community": community, "device": row.device} | ({"late": True} if row.late else {})
-
-
 def _granted(event: AccessGranted, community: str, pseudonym: Pseudonym) -> tuple[str, dict[str, Any]]:
     person = pseudonym(community, event.person) if event.person else ""
-    return "access", {"decision": "granted", "method": event.method.value, "person": person}
+    return "access", {"decision": "granted", "method": event.method, "person": person}
 
 
 def _denied(event: AccessDenied, community: str, pseudonym: Pseudonym) -> tuple[str, dict[str, Any]]:
     person = pseudonym(community, event.person) if event.person else ""
     return "access", {
         "decision": "denied",
-        "method": event.method.value,
+        "method": event.method,
         "person": person,
-        "reason": event.reason.value,
+        "reason": event.reason,
     }
 
 
@@ -88,13 +88,13 @@ def _vehicle(event: PlateChecked, community: str, pseudonym: Pseudonym) -> tuple
     let_in = event.listing in (Listing.ALLOW, Listing.VISITOR)
     return "access", {
         "decision": "vehicle_let_in" if let_in else "vehicle_refused",
-        "listing": event.listing.value,
+        "listing": event.listing,
         "vehicle": pseudonym(community, event.plate),
     }
 
 
 def _status(event: DeviceStatusChanged, _community: str, _pseudonym: Pseudonym) -> tuple[str, dict[str, Any]]:
-    return "device", {"online": event.online, "reason": event.reason.value}
+    return "device", {"online": event.online, "reason": event.reason}
 
 
 def _scene(event: SceneAccepted, community: str, pseudonym: Pseudonym) -> tuple[str, dict[str, Any]]:

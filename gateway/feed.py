@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from devices.alerts import Alert
 from gateway.changes import AlertChange
 from gateway.latest import Row
-from gateway.store import us
+from gateway.store import us, when
 
 FORGOTTEN = "alert_changes_forgotten"
 """The cursor that says up to which change the feed has holes: what retention dropped."""
@@ -27,6 +28,7 @@ _OLD = """DELETE FROM alert_changes WHERE seq IN (SELECT seq FROM alert_changes 
   AND seq < (SELECT max(seq) FROM alert_changes) RETURNING seq"""
 
 _json = msgspec.json.Encoder()
+_decode = msgspec.json.Decoder(Alert).decode
 
 
 class Bounds(NamedTuple):
@@ -109,6 +111,25 @@ def forget(db: sqlite3.Connection, before: datetime, limit: int) -> int:
         )
         db.execute("DELETE FROM dead_letters WHERE change NOT IN (SELECT seq FROM alert_changes)")
     return len(gone)
+
+
+def edited(db: sqlite3.Connection) -> list[int]:
+    """Changes that do not fit the one before, or are missing where retention has dropped nothing: their numbers."""
+    found: list[int] = []
+    forgotten, before, last = bounds(db).forgotten, None, 0
+    for seq, name, actor, at, body, held, ledger in db.execute(
+        "SELECT seq, change, actor, at, body, hash, ledger FROM alert_changes ORDER BY seq"
+    ):
+        if seq != last + 1:
+            if last >= forgotten and last:
+                found += range(last + 1, seq)
+            before = None
+        if held and before is not None:
+            change = AlertChange(_decode(body), name, actor, "", when(at))
+            if linked(before, ledger, seq, change) != held:
+                found.append(seq)
+        before, last = held, seq
+    return found
 
 
 def bounds(db: sqlite3.Connection) -> Bounds:

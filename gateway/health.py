@@ -7,6 +7,10 @@ from typing import Any
 
 from msgspec import Struct
 
+from gateway.broker import Broker
+from gateway.engine import Engine
+from gateway.mqtt import Mqtt
+
 LOW_DISK_BYTES = 512 * 1024 * 1024
 
 
@@ -24,3 +28,22 @@ def disk_problems(path: str) -> list[str]:
     if free >= LOW_DISK_BYTES:
         return []
     return [f"only {free // 1024**2} MB are left on the disk of {path}; free some, or messages will soon be refused"]
+
+
+def way_problems(engine: Engine, mqtt: Mqtt, broker: Broker | None) -> list[str]:
+    """Are devices heard, and is what they say taken?"""
+    problems = []
+    if not engine.alive:
+        problems.append("the engine has stopped; restart the gateway and read its log")
+    if engine.trouble:
+        problems.append(f"messages are not taken: {engine.trouble}; free the disk, nothing was acknowledged")
+    if not mqtt.connected:
+        problems.append(f"no device can be heard: {mqtt.trouble}")
+    if mqtt.refused:
+        few = ", ".join(sorted(mqtt.refused)[:3])
+        problems.append(f"{len(mqtt.refused)} topics of devices are not listened on ({few}...); restart to make room")
+    if broker is not None and broker.forbade_lately:
+        problems.append(f"the broker refused devices what they may not do, {broker.violations} times so far")
+    if engine.bugs:
+        problems.append(f"{engine.bugs} messages met an error of our own; they are in quarantine, see the log")
+    return problems

@@ -1,8 +1,5 @@
 """The hub: one fact after another goes through its device's link, its kind's machine and the policies, and every effect
-they ask for lands in `Changes`. Nothing here reads a clock, a socket or a disk; the engine does.
-
-An effect's way is the table `Hub._effects`. Questions the registry answers at once come back as events of the same
-turn; questions for vision become jobs, commands become sendings, and all of it is committed together or not at all.
+they ask for lands in `Changes` (`Performer`). Nothing here reads a clock, a socket or a disk; the engine does.
 """
 
 from __future__ import annotations
@@ -10,41 +7,24 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
-import structlog
 from msgspec.structs import replace
 
-from devices.alerts import Alert, alert_key
+from devices.alerts import Alert
 from devices.commands import CommandRecord
 from devices.effects import (
-    AnswerCredential,
-    CheckCredential,
     CheckPlate,
     ClearAlert,
-    CloseBarrier,
-    Command,
     Effect,
-    IdentifyFace,
-    MatchPlate,
-    OpenPassage,
     RaiseAlert,
-    ReadPlate,
-    Reboot,
     RecordPoint,
-    Report,
-    SetLamp,
-    Speak,
-    SyncTime,
-    TakeSnapshot,
-    WatchScene,
 )
 from devices.errors import UnsupportedCommandError
 from devices.events import (
     NAME_OF,
     BarrierMoved,
     CommandAnswered,
-    CredentialChecked,
     CredentialPresented,
     DeviceStatusChanged,
     DoorChanged,
@@ -53,19 +33,18 @@ from devices.events import (
     Heartbeat,
     LampMeasured,
     ListAnswered,
-    PlateChecked,
     Ticked,
     evidence_key,
 )
-from devices.kinds import barrier
 from devices.kinds import link as links
 from devices.model import Device, DeviceKind, Protocol, Reading
-from gateway import delays, metrics, plates, presencebook
+from gateway import delays, metrics, presencebook
 from gateway.actions import NotFoundError, RefusedError, SendCommand
 from gateway.alertbook import GATEWAY, AlertBook
-from gateway.changes import Changes, DeviceState, EventRow, Job, Point, Sending
+from gateway.changes import Changes, DeviceState, EventRow, Sending
 from gateway.commandbook import CommandBook
 from gateway.directory import Directory
+from gateway.performer import Cause, Performer
 from gateway.policies import POLICIES
 from gateway.policy import Policy
 from gateway.presencebook import PresenceBook
@@ -74,27 +53,11 @@ from gateway.schedule import Name, Schedule
 from gateway.settings import Settings
 from gateway.states import States
 
-log = structlog.get_logger()
-
 FACTS_PER_MESSAGE = 64
 """More facts than this out of one message is our own bug, not a device's."""
 LOOK_AGAIN = timedelta(seconds=1)
 _SENSORS = (DoorChanged, BarrierMoved, LampMeasured, FrameCaptured, DeviceStatusChanged)
-_STANDING: tuple[type[Effect], ...] = (RaiseAlert, ClearAlert, RecordPoint, Report)
 _EVEN_LATE: tuple[type[Effect], ...] = (RaiseAlert, RecordPoint, CheckPlate)
-
-
-class Cause(NamedTuple):
-    """Why something is done: by whose event, known since when. `standing`: it was retained, so it says how things stand
-    and not that something happens: nothing is asked and nothing moves for it. `waited`: it was held back long enough.
-    """
-
-    device: Device
-    id: bytes
-    now: datetime
-    late: bool
-    standing: bool = False
-    waited: bool = False
 
 
 class Hub:
@@ -121,26 +84,19 @@ class Hub:
         self.states = States(kinds=kinds, protocols=protocols, directory=directory, schedule=self.schedule)
         self.commands = CommandBook(protocols, self.schedule)
         self.presence = PresenceBook(directory, self.states, schedule, settings.policies)
-        self._effects: dict[type[Effect], Callable[[Any, Cause, Changes, Changes], list[Event]]] = {
-            RaiseAlert: self._raise_alert,
-            ClearAlert: self._clear_alert,
-            OpenPassage: self._command,
-            AnswerCredential: self._command,
-            CloseBarrier: self._command,
-            SetLamp: self._command,
-            Speak: self._command,
-            TakeSnapshot: self._command,
-            Reboot: self._command,
-            SyncTime: self._command,
-            CheckCredential: self._check_credential,
-            CheckPlate: self._check_plate,
-            MatchPlate: self._match_plate,
-            IdentifyFace: self._ask_vision,
-            ReadPlate: self._ask_vision,
-            WatchScene: self._ask_vision,
-            RecordPoint: self._record_point,
-            Report: self._report,
+        self._outcomes: dict[type[Event], Callable[..., None]] = {
+            CommandAnswered: self.commands.answered,
+            ListAnswered: self.commands.listed,
+            **dict.fromkeys(_SENSORS, self.commands.sensed),
         }
+        self._performer = Performer(
+            directory=directory,
+            settings=settings,
+            alerts=alerts,
+            commands=self.commands,
+            states=self.states,
+            schedule=schedule,
+        )
 
     # -- facts ------------------------------------------------------------------------------------------------------
 
@@ -165,11 +121,10 @@ class Hub:
             # A retained figure does not show that its device is there now; a retained status says so.
             heard = not standing or isinstance(event, DeviceStatusChanged)
             if heard and (not late or (beat and not reading.stored)):
-                facts = self._hear(reading, state, cause, batch, turn)
+                state, facts = self._hear(reading, state, cause, batch, turn)
             if not beat:
                 if reading.timed and not late:
-                    held = self.states.device(device, batch, turn)
-                    turn.devices[device.id] = DeviceState(links.advance(held.link, corrected, at), held.kind)
+                    turn.devices[device.id] = DeviceState(links.advance(state.link, corrected, at), state.kind)
                 turn.ids.add(event_key)
                 turn.events.append(EventRow(event_key, device.id, _without_secret(event), reading.event.at, at, late))
                 facts += self._decide(event, cause, batch, turn)
@@ -179,7 +134,9 @@ class Hub:
         for reply in read.decoded.replies:
             turn.sendings.append(Sending(reply, device.id, "", None))
 
-    def _hear(self, reading: Reading, state: DeviceState, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
+    def _hear(
+        self, reading: Reading, state: DeviceState, cause: Cause, batch: Changes, turn: Changes
+    ) -> tuple[DeviceState, list[Event]]:
         """What a live message tells of the device itself: that it is there, its clock, its restarts."""
         device, now = cause.device, cause.now
         link, effects = links.decide(
@@ -190,15 +147,17 @@ class Hub:
             timed=reading.timed,
             heartbeat_s=self.states.protocols[device.protocol].heartbeat_s,
         )
-        self.states.keep(device, DeviceState(link, state.kind), batch, turn, quiet_at=now if not effects else None)
+        state = DeviceState(link, state.kind)
+        self.states.heard(device, link)
+        self.states.keep(device, state, batch, turn, quiet_at=now if not effects else None)
         if self.commands.waits(device) and isinstance(reading.event, Heartbeat | DeviceStatusChanged):
             # A heartbeat is decided on by nobody else, yet it may show a restart or a clock set right.
             self.commands.sensed(replace(reading.event, at=now), device, batch=batch, turn=turn)
             if reading.timed:
                 offset_s = (reading.event.at - now).total_seconds()
                 self.commands.clocked(offset_s, device, now, batch=batch, turn=turn)
-        live = cause._replace(late=False) if cause.late else cause
-        return self._perform(effects, live, batch, turn, salt=b"link")
+        live = replace(cause, late=False) if cause.late else cause
+        return state, self._performer.perform(effects, live, batch, turn, salt=b"link")
 
     def fact(self, event: Event, device: Device, key: bytes, now: datetime, batch: Changes, turn: Changes) -> None:
         """A fact we found out ourselves (an answer of vision, a failed publish)."""
@@ -209,6 +168,8 @@ class Hub:
 
     def _follow(self, facts: list[Event], cause: Cause, batch: Changes, turn: Changes) -> None:
         """Facts that followed from facts, until none is left."""
+        if not facts:
+            return
         queue = deque(facts)
         for n in range(FACTS_PER_MESSAGE):
             if not queue:
@@ -217,19 +178,16 @@ class Hub:
             key = event_id(event.at, cause.id, NAME_OF[type(event)].encode(), bytes([n]))
             turn.events.append(EventRow(key, cause.device.id, event, event.at, cause.now, cause.late))
             turn.ids.add(key)
-            queue.extend(self._decide(event, cause._replace(id=key), batch, turn))
+            queue.extend(self._decide(event, replace(cause, id=key), batch, turn))
         raise RuntimeError(f"one fact led to more than {FACTS_PER_MESSAGE} others")
 
     def _decide(self, event: Event, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
         """What the device's kind and the policies make of one fact; facts that follow from it."""
         device = cause.device
-        if isinstance(event, CommandAnswered) and not cause.standing:
-            self.commands.answered(event, device, batch=batch, turn=turn)
-        elif isinstance(event, ListAnswered) and not cause.standing:
-            self.commands.listed(event, device, batch=batch, turn=turn)
-        elif isinstance(event, _SENSORS) and not cause.standing:
+        tells = self._outcomes.get(type(event))
+        if tells is not None and not cause.standing:
             # A late one, too: a picture takes its time, and what happened after the command shows what it did.
-            self.commands.sensed(event, device, batch=batch, turn=turn)
+            tells(event, device, batch=batch, turn=turn)
         kind = self.states.kinds[device.kind]
         state = self.states.device(device, batch, turn)
         if cause.late:
@@ -238,20 +196,21 @@ class Hub:
             for policy in self._hearing.get(type(event), ()):
                 if policy.even_late and policy.scope(event, device):
                     effects += policy.decide(policy.initial, event, device, self._settings.policies)[1]
-            facts = self._perform([e for e in effects if isinstance(e, _EVEN_LATE)], cause, batch, turn, salt=b"kind")
+            effects = [effect for effect in effects if isinstance(effect, _EVEN_LATE)]
+            facts = self._performer.perform(effects, cause, batch, turn, salt=b"kind")
             known = self.presence.heard_late(event, device, batch, turn)
-            return facts + self._perform(known, cause._replace(late=False), batch, turn, salt=b"presence")
+            return facts + self._performer.perform(known, replace(cause, late=False), batch, turn, salt=b"presence")
         after, effects = kind.decide(state.kind, event, device)
         if after is not state.kind:
             self.states.keep(device, DeviceState(state.link, after), batch, turn)
         self.schedule.want(("kind", device.id), kind.deadline(after, device))
-        facts = self._perform(effects, cause, batch, turn, salt=b"kind")
+        facts = self._performer.perform(effects, cause, batch, turn, salt=b"kind")
         for policy in self._hearing.get(type(event), ()):
             scope = policy.scope(event, device)
             if scope:
                 facts += self._decide_policy(policy, scope, event, cause, batch, turn)
         known = self.presence.heard(event, device, batch, turn)
-        return facts + self._perform(known, cause, batch, turn, salt=b"presence") if known else facts
+        return facts + self._performer.perform(known, cause, batch, turn, salt=b"presence") if known else facts
 
     def _decide_policy(
         self, policy: Policy, scope: str, event: Event, cause: Cause | None, batch: Changes, turn: Changes
@@ -264,8 +223,8 @@ class Hub:
             turn.policies[name] = None if after == policy.initial else after
             self.schedule.want(("policy", *name), policy.deadline(after, limits))
         if cause is None:
-            return self._perform_for_others(effects, event.at, name, batch, turn)
-        return self._perform(effects, cause, batch, turn, salt=policy.name.encode())
+            return self._performer.perform_for_others(effects, event.at, name, batch, turn)
+        return self._performer.perform(effects, cause, batch, turn, salt=policy.name.encode())
 
     # -- deadlines --------------------------------------------------------------------------------------------------
 
@@ -283,7 +242,7 @@ class Hub:
             self.alerts.tick(rest[0], now, batch=batch, turn=turn)
         elif what == "policy" and rest[0] in presencebook.NAMES:
             effects = self.presence.tick((rest[0], rest[1]), now, batch, turn)
-            self._perform_for_others(effects, now, (rest[0], rest[1]), batch, turn)
+            self._performer.perform_for_others(effects, now, (rest[0], rest[1]), batch, turn)
         elif what == "policy":
             policy = self._policies[rest[0]]
             self._decide_policy(policy, rest[1], event, None, batch, turn)
@@ -342,7 +301,7 @@ class Hub:
         if effects:
             turn.events.append(EventRow(cause.id, device.id, event, event.at, event.at, late=False))
             turn.ids.add(cause.id)
-        self._follow(self._perform(effects, cause, batch, turn, salt=what.encode()), cause, batch, turn)
+        self._follow(self._performer.perform(effects, cause, batch, turn, salt=what.encode()), cause, batch, turn)
 
     def _deadline(self, name: Name, batch: Changes, turn: Changes) -> datetime | None:
         what, *rest = name
@@ -360,123 +319,6 @@ class Hub:
         if what == "link":
             return links.deadline(state_of.link, self.states.interval(device))
         return self.states.kinds[device.kind].deadline(state_of.kind, device)
-
-    # -- effects ----------------------------------------------------------------------------------------------------
-
-    def _perform(
-        self, effects: list[Effect], cause: Cause, batch: Changes, turn: Changes, *, salt: bytes
-    ) -> list[Event]:
-        facts: list[Event] = []
-        if cause.standing:
-            effects = [effect for effect in effects if isinstance(effect, _STANDING)]
-        for n, effect in enumerate(effects):
-            own = cause._replace(id=event_id(cause.now, cause.id, salt, bytes([n])))
-            facts += self._effects[type(effect)](effect, own, batch, turn)
-        return facts
-
-    def _perform_for_others(
-        self, effects: list[Effect], now: datetime, name: tuple[str, str], batch: Changes, turn: Changes
-    ) -> list[Event]:
-        """Effects of a policy's deadline: they name their device themselves."""
-        for n, effect in enumerate(effects):
-            device = self._directory.device(getattr(effect, "device", ""))
-            if device is not None:
-                key = event_id(now, name[0].encode(), name[1].encode(), bytes([n]))
-                cause = Cause(device, key, now, late=False, waited=name[0] == delays.NAME)
-                self._effects[type(effect)](effect, cause, batch, turn)
-        return []
-
-    def _target(self, effect: RaiseAlert | ClearAlert | Command, cause: Cause) -> Device:
-        return (self._directory.device(effect.device) if effect.device else None) or cause.device
-
-    def _raise_alert(self, effect: RaiseAlert, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
-        device = self._target(effect, cause)
-        if cause.late or cause.waited or not self._held_back(effect, device, cause.now, batch, turn):
-            self.alerts.raise_(effect, device, cause.id, cause.now, late=cause.late, batch=batch, turn=turn)
-        return []
-
-    def _held_back(self, effect: RaiseAlert, device: Device, now: datetime, batch: Changes, turn: Changes) -> bool:
-        """Its condition has to hold for longer first: it waits among the states (`gateway.delays`)."""
-        wait = self._settings.delays.on(effect.code)
-        if not wait:
-            return False
-        key = alert_key(device.community, device.id, effect.code, effect.instance)
-        name = (delays.NAME, key)
-        held = self.states.policy(name, batch, turn)
-        if effect.at + wait <= now or self.alerts.stands(key, batch, turn):
-            if held is not None:
-                turn.policies[name] = None
-            return False
-        if held is None:
-            if not self.states.has_room(name, batch):
-                return False
-            due = effect.at + wait
-            turn.policies[name] = delays.Held(effect=replace(effect, device=device.id), due=due)
-            self.schedule.want(("policy", *name), due)
-        return True
-
-    def _clear_alert(self, effect: ClearAlert, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
-        device = self._target(effect, cause)
-        name = (delays.NAME, alert_key(device.community, device.id, effect.code, effect.instance))
-        if self._settings.delays.on(effect.code) and self.states.policy(name, batch, turn) is not None:
-            turn.policies[name] = None
-        self.alerts.clear(effect, device, cause.now, batch=batch, turn=turn)
-        return []
-
-    def _command(self, effect: Command, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
-        target = self._target(effect, cause)
-        if self.states.online(target, batch, turn) and effect.not_after > cause.now:
-            try:
-                command = replace(effect, device=target.id)
-                self.commands.send(command, cause.id.hex(), target, cause.now, turn, by="gateway")
-            except UnsupportedCommandError as error:
-                log.warning("command_unsupported", device=target.id, reason=str(error))
-        return []
-
-    def _check_credential(self, effect: CheckCredential, cause: Cause, _b: Changes, _t: Changes) -> list[Event]:
-        allowed, person, reason = self._directory.check_credential(effect.method, effect.value, cause.device, cause.now)
-        checked = CredentialChecked(
-            at=max(effect.at, cause.now),
-            presented_at=effect.at,
-            method=effect.method,
-            allowed=allowed,
-            person=person,
-            reason=reason,
-            reply_to=effect.reply_to,
-        )
-        return [checked]
-
-    def _check_plate(self, effect: CheckPlate, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
-        checked = plates.checked(effect, self._directory, cause.now)
-        return [replace(checked, elsewhere=self._elsewhere(checked, cause.device, batch, turn))]
-
-    def _match_plate(self, effect: MatchPlate, cause: Cause, batch: Changes, turn: Changes) -> list[Event]:
-        matched = plates.matched(effect, self._directory, cause.now)
-        return [replace(matched, elsewhere=self._elsewhere(matched, cause.device, batch, turn))]
-
-    def _elsewhere(self, event: PlateChecked, here: Device, batch: Changes, turn: Changes) -> str:
-        """Another lane of the community that has just let this vehicle through; "" for none."""
-        for lane in self._directory.lanes(here.community) if here.kind == "barrier" and event.vehicle else ():
-            held = (
-                self.states.device(lane, batch, turn).kind if lane.id != here.id and self.states.knows(lane) else None
-            )
-            if isinstance(held, barrier.Barrier) and barrier.let_through(held, event.plate, event.captured_at, lane):
-                return lane.id
-        return ""
-
-    def _ask_vision(
-        self, effect: IdentifyFace | ReadPlate | WatchScene, cause: Cause, _b: Changes, turn: Changes
-    ) -> list[Event]:
-        job = Job(cause.id.hex(), cause.device.id, effect)
-        turn.jobs[job.id] = job
-        return []
-
-    def _record_point(self, effect: RecordPoint, cause: Cause, _b: Changes, turn: Changes) -> list[Event]:
-        turn.points.append(Point(effect.device or cause.device.id, effect.metric, effect.at, effect.value))
-        return []
-
-    def _report(self, effect: Report, _cause: Cause, _b: Changes, _t: Changes) -> list[Event]:
-        return [effect.event]
 
     # -- commands ---------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
-from devices.events import NAME_OF
 from devices.kinds.link import Link
 from devices.model import DeviceKind
 from gateway import feed
@@ -22,22 +21,19 @@ from gateway.latest import Row
 from gateway.ledger import Ledger, signing_key
 from gateway.pseudonyms import Pseudonyms
 from gateway.replay import REMEMBERED, Sighting
+from gateway.rows import SavedState, set_aside, write_facts, write_pictures, write_work
 from gateway.settings import Limits, Retention
 from gateway.store import Store, us, when
 from gateway.vault import Vault
 
 log = structlog.get_logger()
 
-QUARANTINE_BYTES = 64 * 1024
-"""So much of a quarantined message is kept, sealed."""
 PRUNE_ROWS = 5_000
 HEAD = "ledger.head"
 """The file that says where the ledger was last sealed, as `ROW:HASH`."""
 _OLD_EVENTS = "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?) AND received_at < ?"
 
 _OLD_COMMANDS = "DELETE FROM commands WHERE status NOT IN ('sent', 'accepted') AND requested_at < ?"
-
-_json = msgspec.json.Encoder()
 
 
 class CommitError(RuntimeError):
@@ -47,19 +43,6 @@ class CommitError(RuntimeError):
 def _of_the_disk(error: BaseException) -> bool:
     """Full, failing, locked or damaged: not the fault of what was to be written."""
     return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
-
-
-class _State(msgspec.Struct):
-    """A device's state as saved. `of` names the shape of `kind`, so that no kind takes up the state of another."""
-
-    link: msgspec.Raw
-    kind: msgspec.Raw
-    of: str = ""
-
-
-def _device_state(state: DeviceState) -> bytes:
-    link, kind = msgspec.Raw(_json.encode(state.link)), msgspec.Raw(_json.encode(state.kind))
-    return _json.encode(_State(link, kind, type(state.kind).__qualname__))
 
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -136,13 +119,15 @@ class Journal:
             raise CommitError(f"the database cannot be written: {error}") from error
 
     def _write(self, batch: Changes, said: list[Entry], now: datetime) -> list[Row]:
-        self._write_facts(batch)
+        write_facts(self._db, batch)
         changes = feed.append(self._db, batch.alert_changes, self._ledger.head) if batch.alert_changes else []
-        self._write_alerts(batch)
+        for alert in batch.alerts.values():
+            write_alert(self._db, alert)
         if batch.alerts or batch.policies:
             self._db.execute("INSERT OR REPLACE INTO cursors(name, seq) VALUES ('clock', ?)", (us(now),))
-        self._write_work(batch)
-        self._write_rest(batch, now)
+        write_work(self._db, batch)
+        write_pictures(self._db, batch, self._vault, now + timedelta(days=self._retention.evidence_days))
+        set_aside(self._db, batch.quarantined, self._vault, self._limits.quarantine_rows)
         self._ledger.append(self._ledger.noted(now) + said, now)
         return changes
 
@@ -177,110 +162,6 @@ class Journal:
             fresh.replace(self._head)
         except OSError as error:
             log.warning("ledger_head_not_kept", trouble=str(error))
-
-    def _write_facts(self, batch: Changes) -> None:
-        encode = _json.encode
-        if batch.events:
-            self._db.executemany(
-                "INSERT INTO events(id, device, type, at, received_at, late, body) VALUES (?,?,?,?,?,?,?)",
-                [
-                    (
-                        e.id,
-                        e.device,
-                        NAME_OF[type(e.event)],
-                        us(e.at),
-                        us(e.received_at),
-                        e.late,
-                        encode(e.event),
-                    )
-                    for e in batch.events
-                ],
-            )
-        states = [("device:" + name, _device_state(state)) for name, state in batch.devices.items()]
-        gone = [("device:" + name,) for name in batch.forgotten]
-        for (policy, scope), held in batch.policies.items():
-            name = f"policy:{policy}:{scope}"
-            if held is None:
-                gone.append((name,))
-            else:
-                states.append((name, encode(held)))
-        if gone:
-            self._db.executemany("DELETE FROM states WHERE name=?", gone)
-        if batch.forgotten:
-            self._db.executemany("DELETE FROM standing WHERE device=?", [(device,) for device in batch.forgotten])
-        if batch.standing:
-            self._db.executemany(
-                "INSERT OR REPLACE INTO standing(device, topic, said) VALUES (?,?,?)",
-                [(device, topic, said) for (device, topic), said in batch.standing.items()],
-            )
-        self._db.executemany("INSERT OR REPLACE INTO states(name, body) VALUES (?,?)", states)
-        if batch.points:
-            self._db.executemany(
-                "INSERT INTO points(device, metric, at, value) VALUES (?,?,?,?)",
-                [(p.device, p.metric, us(p.at), p.value) for p in batch.points],
-            )
-
-    def _write_alerts(self, batch: Changes) -> None:
-        for alert in batch.alerts.values():
-            write_alert(self._db, alert)
-
-    def _write_work(self, batch: Changes) -> None:
-        for c in batch.commands.values():
-            self._db.execute(
-                "INSERT INTO commands(id, idempotency_key, device, type, body, requested_by, requested_at, not_after,"
-                " status, reason, updated_at) VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET"
-                " body=excluded.body, status=excluded.status, reason=excluded.reason, updated_at=excluded.updated_at",
-                (
-                    c.id, batch.keys.get(c.id), c.device, c.type, _json.encode(c), c.requested_by,
-                    us(c.requested_at), us(c.not_after), c.status, c.reason, us(c.updated_at),
-                ),
-            )  # fmt: skip
-        for job in batch.jobs.values():
-            kind = str(job.question.__struct_config__.tag)
-            self._db.execute(
-                "INSERT OR IGNORE INTO jobs(id, kind, device, body, not_after) VALUES (?,?,?,?,?)",
-                (job.id, kind, job.device, _json.encode(job.question), us(job.question.not_after)),
-            )
-        self._db.executemany("DELETE FROM jobs WHERE id=?", [(job,) for job in batch.jobs_done])
-
-    def _write_rest(self, batch: Changes, now: datetime) -> None:
-        self._db.executemany(
-            "INSERT OR REPLACE INTO scenes VALUES(?, ?)",
-            [(device, self._vault.seal(memory, f"scene:{device}")) for device, memory in batch.scenes.items()],
-        )
-        self._db.executemany("DELETE FROM scenes WHERE device = ?", [(device,) for device in batch.forgotten])
-        expires = us(now + timedelta(days=self._retention.evidence_days))
-        for key, (device, at, image) in batch.captures.items():
-            media = "image/png" if image.startswith(b"\x89PNG") else "image/jpeg"
-            self._db.execute(
-                "INSERT INTO captures(key, device, at, size, media, expires) VALUES (?,?,?,?,?,?)"
-                " ON CONFLICT(key) DO UPDATE SET expires=excluded.expires",
-                (key, device, us(at), len(image), media, expires),
-            )
-        self._db.executemany(
-            "INSERT INTO sightings(device, at, evidence, fingerprint) VALUES (?,?,?,?)",
-            [(s.device, us(s.at), s.evidence, s.fingerprint) for s in batch.sightings],
-        )
-        if batch.quarantined:
-            seal = self._vault.seal
-            self._db.executemany(
-                "INSERT INTO quarantine(at, address, topic, reason, size, payload) VALUES (?,?,?,?,?,?)",
-                [
-                    (
-                        us(q.at),
-                        q.address,
-                        q.topic,
-                        q.reason,
-                        len(q.payload),
-                        seal(q.payload[:QUARANTINE_BYTES], "quarantine"),
-                    )
-                    for q in batch.quarantined
-                ],
-            )
-            self._db.execute(
-                "DELETE FROM quarantine WHERE seq <= (SELECT max(seq) FROM quarantine) - ?",
-                (self._limits.quarantine_rows,),
-            )
 
     def prune(self, now: datetime) -> int:
         """Drop a bounded number of rows past their time; returns how many, so that the caller may come again.
@@ -342,7 +223,7 @@ class Journal:
         states = {}
         for device, kind in kinds:
             body = rows.get(device)
-            raw = _restored(body, _State, device) if body is not None else None
+            raw = _restored(body, SavedState, device) if body is not None else None
             if raw is not None:
                 link = _restored(raw.link, Link, device) or Link()
                 shape = type(kind.initial)

@@ -115,10 +115,10 @@ class Ledger:
         """Chain rows onto the ledger, and seal it when it is time."""
         if said:
             chained = []
-            for at, kind, body in said:
+            for row in said:
                 self._seq += 1
-                self._hash = linked(self._hash, self._seq, at, kind, body)
-                chained.append((self._seq, at, kind, body, self._hash))
+                self._hash = linked(self._hash, self._seq, row.at, row.kind, row.body)
+                chained.append((self._seq, row.at, row.kind, row.body, self._hash))
             self._db.executemany("INSERT INTO ledger(seq, at, kind, body, hash) VALUES (?,?,?,?,?)", chained)
         waited = us(now) - self._sealed_at >= SEAL_EVERY // timedelta(microseconds=1)
         if self._seq - self._sealed >= SEAL_ROWS or (waited and self._seq > self._sealed):

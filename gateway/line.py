@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 import structlog
@@ -216,7 +216,7 @@ class Line:
             self._lanes.add(self._parcel(dict(found), _decode(found["body"]), row))
 
     def _parcel(self, change: Row, alert: Alert, row: int) -> Parcel:
-        source = f"/linli/{self._settings.community}"
+        source = f"/linli/{quote(self._settings.community)}"  # a URI reference, whatever a community is called
         said: dict[str, Any] = cloud_event(
             change,
             alert,

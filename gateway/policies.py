@@ -53,8 +53,8 @@ class Refusals(Struct, frozen=True, kw_only=True):
     raised: bool = False
 
 
-def _refusals_scope(event: Event, device: Device) -> str:
-    return device.id if isinstance(event, AccessDenied | AccessGranted) else ""
+def _refusals_scope(_event: Event, device: Device) -> str:
+    return device.id
 
 
 def _refusals_deadline(state: Refusals, limits: settings.Policies) -> datetime | None:
@@ -168,9 +168,8 @@ class Opening(Struct, frozen=True, kw_only=True):
     raised_at: datetime | None = None
 
 
-def _opening_scope(event: Event, device: Device) -> str:
-    watched = isinstance(event, AccessGranted | DoorChanged | AccessTaken) and device.param("passage_sensor", 0) == 1
-    return device.id if watched else ""
+def _opening_scope(_event: Event, device: Device) -> str:
+    return device.id if device.param("passage_sensor", 0) == 1 else ""
 
 
 def _opening_deadline(state: Opening, limits: settings.Policies) -> datetime | None:

@@ -18,17 +18,19 @@ class Pseudonyms:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
-        self._keys: dict[str, bytes] = {}
+        self._keyed: dict[str, hmac.HMAC] = {}
 
     def of(self, db: sqlite3.Connection, community: str, value: str) -> str:
         """32 hex digits that stand for `value`.
 
         :raises gateway.vault.VaultError: the master key is not the one the community's key was sealed with.
         """
-        key = self._keys.get(community) or self._key(db, community)
-        return hmac.digest(key, value.encode(), "sha256").hex()[:32]
+        keyed = self._keyed.get(community) or self._key(db, community)
+        keyed = keyed.copy()  # cheaper than taking up the key anew for each
+        keyed.update(value.encode())
+        return keyed.hexdigest()[:32]
 
-    def _key(self, db: sqlite3.Connection, community: str) -> bytes:
+    def _key(self, db: sqlite3.Connection, community: str) -> hmac.HMAC:
         about = f"pseudonyms:{community}"
         fresh = self._vault.seal(secrets.token_bytes(32), about)
         select = "SELECT key FROM pseudonym_keys WHERE community=?"
@@ -36,5 +38,5 @@ class Pseudonyms:
         if row is None:
             db.execute("INSERT OR IGNORE INTO pseudonym_keys(community, key) VALUES (?,?)", (community, fresh))
             row = db.execute(select, (community,)).fetchone()
-        self._keys[community] = self._vault.open(row[0], about)
-        return self._keys[community]
+        self._keyed[community] = hmac.new(self._vault.open(row[0], about), digestmod="sha256")
+        return self._keyed[community]

@@ -6,9 +6,9 @@ What was published and what was posted take one way; only their decoding differs
 from __future__ import annotations
 
 import struct
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -28,11 +28,12 @@ from gateway.mqtt import Message
 from gateway.routes import Route, Routes
 from gateway.settings import Limits
 from gateway.standing import Standing
+from gateway.store import us
 
 log = structlog.get_logger()
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MS = timedelta(milliseconds=1)
+_LENGTH = struct.Struct("<I").pack
 _MS_MASK = (1 << 48) - 1
 FLOOD = "flood"
 """Why a message of a device that sends too many at once is set aside."""
@@ -57,11 +58,8 @@ def event_id(at: datetime, *identity: bytes) -> bytes:
     The same record gives the same id whenever it is sent again; new records sort behind old ones, so that the unique
     index is written at its end.
     """
-    digest = blake2b(digest_size=10)
-    for part in identity:
-        digest.update(struct.pack("<I", len(part)))
-        digest.update(part)
-    return struct.pack(">Q", ((at - _EPOCH) // _MS) & _MS_MASK)[2:] + digest.digest()
+    said = b"".join([_LENGTH(len(part)) + part for part in identity])
+    return (us(at) // 1000 & _MS_MASK).to_bytes(6, "big") + blake2b(said, digest_size=10).digest()
 
 
 def quarantine(message: Message, batch: Changes, address: str, reason: str) -> None:
@@ -120,6 +118,7 @@ class Reader:
         self._sessions: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._allowances: dict[str, _Allowance] = {}
         self._counters = {name: metrics.MESSAGES.labels(name) for name in protocols}
+        self._taken: Counter[str] = Counter()
         self._credit = 0.0
         self.untimed = 0
         self.reload()
@@ -135,6 +134,9 @@ class Reader:
     def adopt(self, batch: Changes) -> None:
         """The batch is safe: what it changed is the truth now."""
         self._standing.adopt(batch)
+        for protocol, count in self._taken.items():
+            self._counters[protocol].inc(count)
+        self._taken.clear()
 
     def read(self, message: Message, batch: Changes) -> list[Read]:
         """The message understood, for each device it speaks of. What is not for us is left out; `batch` says why."""
@@ -286,7 +288,7 @@ class Reader:
         elif outdated:
             readings = tuple(r if r.timed else replace(r, stored=True) for r in decoded.readings)
             decoded = replace(decoded, readings=readings)
-        self._counters[protocol.name].inc()
+        self._taken[protocol.name] += 1
         ids = tuple(self._identify(device, reading, n, message) for n, reading in enumerate(decoded.readings))
         return Read(message, device, protocol, decoded, ids)
 

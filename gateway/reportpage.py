@@ -13,6 +13,8 @@ from plotly.offline import get_plotlyjs
 
 from gateway.report import PERCENTILES, STEPS
 
+PLOT_PX = 660
+"""As wide as A4 leaves room for (182 mm are 688 px): a wider plot would have a browser print the whole page smaller."""
 _STEP_NAMES = {
     "acknowledged": "确认 acknowledged",
     "claimed": "认领 claimed",
@@ -37,23 +39,26 @@ section:first-of-type{break-before:avoid}.plot{break-inside:avoid}.modebar{displ
 
 
 def as_csv(found: dict[str, Any]) -> str:
-    """One line for each company and tag ("all": every tag together), and each figure with its parts."""
-    out = io.StringIO()
+    """One line for each company and tag ("all": every tag together), and each figure with its parts. It begins with a
+    byte order mark, without which a spreadsheet takes Chinese names for something else.
+    """
+    out = io.StringIO("\ufeff")
+    out.seek(0, io.SEEK_END)
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(["quarter", "company", "six_zero", "figure", "value", "count", "of"])
     for company in found["companies"]:
         who = [found["quarter"], _cell(company["company"])]
         writer.writerow([*who, "all", "devices", company["devices"], "", ""])
         writer.writerow([*who, "all", "availability", *_parts(company["availability"])])
-        writer.writerows([*who, "all", act, count, "", ""] for act, count in sorted(company["acts"].items()))
+        writer.writerows([*who, "all", _cell(act), count, "", ""] for act, count in sorted(company["acts"].items()))
         for tag, figures in [("all", company["all"]), *sorted(company["six_zero"].items())]:
-            writer.writerows([*who, tag, *line] for line in _lines(figures))
+            writer.writerows([*who, _cell(tag), *line] for line in _lines(figures))
     return out.getvalue()
 
 
 def _cell(text: str) -> str:
-    """A name as a spreadsheet may have it: never a formula."""
-    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    """A text as a spreadsheet may have it: never a formula, of half or full width."""
+    return "'" + text if text.lstrip()[:1] in tuple("=+-@＝＋－＠") or text[:1].isspace() else text
 
 
 def _lines(figures: dict[str, Any]) -> Iterator[list[Any]]:
@@ -124,6 +129,8 @@ def _plot(figures: list[tuple[str, dict[str, Any]]]) -> str:
         )
         for p in PERCENTILES
     ]
-    plot = go.Figure(bars, go.Layout(barmode="group", height=320, margin={"t": 20}, yaxis={"title": "min"}))
+    plot = go.Figure(
+        bars, go.Layout(barmode="group", width=PLOT_PX, height=320, margin={"t": 20}, yaxis={"title": "min"})
+    )
     drawn: str = plot.to_html(full_html=False, include_plotlyjs=False, config={"displayModeBar": False})
     return f'<div class="plot">{drawn}</div>'

@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import gc
-import os
-import signal
-import socket
 import sqlite3
-import sys
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import IO, Any
+from datetime import UTC, datetime
+from typing import Any
 
 import structlog
-import uvicorn
 
-from devices import incidents, registry
+from devices import registry
 from devices.kinds.link import Link
-from devices.model import Device, DeviceKind, Protocol
-from gateway import announce, aside, listening, logs, metrics, webserver
+from devices.model import Device
+from gateway import announce, aside, listening, metrics, parts
 from gateway.access import AccessBook
 from gateway.actions import Action
-from gateway.alertbook import AlertBook
 from gateway.announce import Announcer
 from gateway.attached import StreamState
 from gateway.attacher import Attacher
-from gateway.broker import GATEWAY_USER, Broker
+from gateway.broker import Broker
 from gateway.caller import Caller
 from gateway.courier import Courier
 from gateway.directory import Directory
@@ -42,20 +31,17 @@ from gateway.engine import Engine
 from gateway.evidence import Evidence
 from gateway.face_report import FaceReport, report
 from gateway.face_sight import FaceSight
-from gateway.health import Health, disk_problems
+from gateway.health import Health, disk_problems, way_problems
 from gateway.hub import Hub
 from gateway.inbox import Inbox, Item, PostAnswer, Posted, StreamLost
 from gateway.journal import Journal
 from gateway.lists import Lists
-from gateway.mqtt import FILTERS_AT_MOST, Mqtt, Where, where
-from gateway.policies import POLICIES
 from gateway.presencebook import Inside
 from gateway.reader import Reader
 from gateway.rights import device_rights, reader_rights
 from gateway.routes import own_topics
 from gateway.scenarios.vehicles import PARKING_FULL, Lot
-from gateway.schedule import Schedule
-from gateway.settings import Faces, Settings, SettingsError
+from gateway.settings import Settings
 from gateway.store import Store
 from gateway.sync import Sync
 from gateway.telemetry import Telemetry
@@ -63,12 +49,10 @@ from gateway.thingsboard import ThingsBoard
 from gateway.thresholds import Thresholds
 from gateway.vault import Vault
 from vision.gallery import Gallery
-from vision.pool import Pool
 
 log = structlog.get_logger()
 
 PRUNE_EVIDENCE_EVERY_S = 300.0
-CONNECT_WITHIN_S = 5.0
 
 
 class Gateway:
@@ -80,7 +64,7 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = _only_one(settings.data / "lock")
+        self._lock = parts.only_one(settings.data / "lock")
         self.vault = Vault.at(settings.data / "keys")
         self.store = Store(settings.database)
         self.gallery = Gallery()
@@ -104,14 +88,14 @@ class Gateway:
             if settings.mqtt.url
             else Broker(settings.mqtt, folder, rights=rights, guests=guests, filters=len(topics | own))
         )
-        self._address = _address(settings, self.broker)
-        self._mqtt = _mqtt(settings, self.broker, self._address, self._protocols.values())
+        self._address = parts.broker_address(settings, self.broker)
+        self._mqtt = parts.mqtt(settings, self.broker, self._address, self._protocols.values())
         self._discovery = Discovery(self._protocols)
         if self.broker is not None:
             # The embedded broker lets devices publish only where a protocol listens, so only its log tells of others.
             self.broker.on_forbidden = lambda topic: self._discovery.unheard(topic, b"", datetime.now(UTC))
         faces = settings.faces
-        self.pool = _pool(faces) if faces.workers else None
+        self.pool = parts.pool(faces) if faces.workers else None
         self.inbox = Inbox()
         self.access = AccessBook(self.store, self.vault)
         self.sync = Sync(self.store, self.vault, self.directory)
@@ -160,7 +144,7 @@ class Gateway:
             community_of=self.directory.community_of,
         )
         journal.begin_ledger(datetime.now(UTC), zone=settings.zone, companies=settings.companies)
-        hub = restored_hub(kinds, protocols, self.directory, settings, journal, datetime.now(UTC))
+        hub = parts.restored_hub(kinds, protocols, self.directory, settings, journal, datetime.now(UTC))
         engine = Engine(
             settings=settings,
             mqtt=self._mqtt,
@@ -366,23 +350,9 @@ class Gateway:
     def health(self) -> Health:
         """What is wrong, in words."""
         problems = disk_problems(str(self.settings.data))
-        if not self.engine.alive:
-            problems.append("the engine has stopped; restart the gateway and read its log")
-        if self.engine.trouble:
-            problems.append(f"messages are not taken: {self.engine.trouble}; free the disk, nothing was acknowledged")
-        if not self._mqtt.connected:
-            problems.append(f"no device can be heard: {self._mqtt.trouble}")
-        if self._mqtt.refused:
-            few = ", ".join(sorted(self._mqtt.refused)[:3])
-            problems.append(
-                f"{len(self._mqtt.refused)} topics of devices are not listened on ({few}...); restart to make room"
-            )
-        if self.broker is not None and self.broker.forbade_lately:
-            problems.append(f"the broker refused devices what they may not do, {self.broker.violations} times so far")
+        problems += way_problems(self.engine, self._mqtt, self.broker)
         if self.lists.bugs:
             problems.append(f"the terminals' lists met an error of our own {self.lists.bugs} times; see the log")
-        if self.engine.bugs:
-            problems.append(f"{self.engine.bugs} messages met an error of our own; they are in quarantine, see the log")
         if self.thresholds.trouble:
             problems.append(f"faces.threshold is used: {self.thresholds.trouble}")
         problems += self._attacher.problems() + self.courier.problems() + self.telemetry.problems()
@@ -401,154 +371,3 @@ class Gateway:
             "vision_workers": self.settings.faces.workers,
         }
         return Health(ok=not problems, problems=problems, details=details)
-
-
-def restored_hub(
-    kinds: Mapping[str, DeviceKind[Any]],
-    protocols: Mapping[str, Protocol],
-    directory: Directory,
-    settings: Settings,
-    journal: Journal,
-    now: datetime,
-) -> Hub:
-    """The hub as the journal left it: open alerts, states, and commands that wait for their outcome."""
-    last = max(now, journal.clock() or now)  # by a clock that may have been set back since
-    lookback = max(incidents.TOGETHER, timedelta(seconds=settings.budget.window_s))
-    alerts = AlertBook(
-        journal.kept.open_alerts(),
-        journal.kept.alert,
-        journal.kept.latest_alert,
-        lately=journal.kept.lately(last - lookback),
-        ladders=settings.escalation.ladders,
-        route=settings.escalation.route,
-        roster=directory.roster,
-        budget=settings.budget,
-        delays=settings.delays,
-        schedule=Schedule(),
-    )
-    hub = Hub(
-        kinds=kinds, protocols=protocols, directory=directory, settings=settings, alerts=alerts, schedule=Schedule()
-    )
-    known = [(device.id, kinds[device.kind]) for device in directory.devices() if device.kind in kinds]
-    shapes = {policy.name: type(policy.initial) for policy in POLICIES}
-    hub.states.restore(journal.device_states(known), journal.policy_states(shapes), now)
-    hub.presence.take_up()
-    for record in journal.kept.unfinished_commands():
-        hub.commands.take_up(record)
-    return hub
-
-
-def _only_one(path: Path) -> IO[str]:
-    """Hold the data directory for this process; the kernel lets go when it ends, however it ends."""
-    file = path.open("a+", encoding="ascii")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.seek(0)
-        holder = file.read().strip() or "unknown"
-        file.close()
-        raise SettingsError(
-            f"data_dir: {path.parent} is in use by another gateway (process {holder}); stop it or name another"
-        ) from error
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
-
-
-def _pool(faces: Faces) -> Pool:
-    return Pool(
-        faces.workers,
-        memory_mb=faces.memory_mb,
-        warm=("face", "plate"),
-        face_engine=faces.engine,
-        yunet=Path(faces.yunet) if faces.yunet else None,
-    )
-
-
-def _mqtt(settings: Settings, broker: Broker | None, address: Where, protocols: Iterable[Protocol]) -> Mqtt:
-    client_id = settings.mqtt.client_id
-    if broker is not None:
-        client_id += f"-{broker.client_id_suffix}"
-    return Mqtt(
-        host=address.host,
-        port=address.port,
-        username=address.username,
-        password=address.password,
-        tls=address.tls,
-        client_id=client_id,
-        keepalive_s=settings.mqtt.keepalive_s,
-        topics=[topic for protocol in protocols for topic in protocol.topics],
-        host_id=settings.sparkplug.host_id,
-        filters_at_most=broker.filters_at_most if broker is not None else FILTERS_AT_MOST,
-    )
-
-
-def _address(settings: Settings, broker: Broker | None) -> Where:
-    if broker is not None:
-        return Where(host=broker.near, port=broker.port, username=GATEWAY_USER, password=broker.passwords[GATEWAY_USER])
-    return where(settings.mqtt.url, "mqtt.url")
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, stopped by us rather than by its own signal handlers."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        yield
-
-
-def serve(settings: Settings, app_factory: Callable[[Gateway], Any]) -> int:
-    """Run until SIGINT or SIGTERM. Prints `ready http://host:port` on stdout once everything is up.
-
-    A broker elsewhere that cannot be reached is waited for a while; then `/health` says so.
-    """
-    logs.configure(settings.log_level)
-    started = time.monotonic()
-    listening = _listen(settings)
-    gateway = Gateway(settings)
-    gc.freeze()  # what is there now stays: walking it again and again would stop an estate with many alerts for a while
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    app = app_factory(gateway)
-    server = _Server(webserver.config(app))
-    web = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="http", daemon=True)
-    try:
-        gateway.start()
-        web.start()
-        give_up = time.monotonic() + CONNECT_WITHIN_S
-        while not (server.started and gateway.connected) and time.monotonic() < give_up and not stop.is_set():
-            stop.wait(0.02)
-        host, port = listening.getsockname()[:2]
-        log.info("ready", seconds=round(time.monotonic() - started, 2), pid=os.getpid())
-        sys.stdout.write(f"ready http://{host}:{port}\n")
-        sys.stdout.flush()
-        while not stop.wait(0.5):
-            gateway.watch()
-            if not gateway.engine.alive:
-                log.error("engine_dead")
-                return 1
-    finally:
-        app.state.feed.close()
-        server.should_exit = True
-        if web.is_alive():
-            web.join(5)
-        gateway.stop()
-        log.info("stopped")
-    return 0
-
-
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.http.host else socket.AF_INET
-    # The protocol is named because asyncio looks at it: without it answers wait 40 ms for Nagle and a delayed ACK.
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((settings.http.host, settings.http.port))
-    except OSError as error:
-        sock.close()
-        raise SettingsError(
-            f"http: {settings.http.host}:{settings.http.port} cannot be listened on: {error.strerror}; set http.port"
-        ) from error
-    return sock

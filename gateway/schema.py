@@ -188,8 +188,15 @@ CREATE TABLE set_aside(seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NUL
   name TEXT NOT NULL, reason TEXT NOT NULL, row BLOB NOT NULL);
 """
 
+# SQLite builds the list of an IN anew for every row it considers for a partial index; ORs cost a tenth of that.
+_PEOPLE = """
+DROP INDEX events_of_people;
+CREATE INDEX events_of_people ON events(received_at)
+  WHERE (type = 'face_identified' OR type = 'access_granted' OR type = 'access_denied');
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _STAFF, _FACES, _HTTP_ACCESS, _LISTS, _STANDING, _SCENES, _LEDGER, _SYNC, _FEED),
-    *(_NOTES, _ASIDE),
+    *(_NOTES, _ASIDE, _PEOPLE),
 )
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""

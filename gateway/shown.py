@@ -7,8 +7,8 @@ from sqlite3 import Connection
 import msgspec
 from msgspec import Struct
 
-_OF_PEOPLE = "type IN ('face_identified', 'access_granted', 'access_denied')"
-"""Also the condition of the index `events_of_people`."""
+_OF_PEOPLE = "(type = 'face_identified' OR type = 'access_granted' OR type = 'access_denied')"
+"""Also the condition of the index `events_of_people`, word for word: else SQLite does not use it."""
 
 
 class _Shown(Struct, frozen=True):

@@ -67,7 +67,6 @@ class States:
         self, device: Device, state: DeviceState, batch: Changes, turn: Changes, *, quiet_at: datetime | None = None
     ) -> None:
         """Remember a state. `quiet_at`: only that the device was heard has changed, so the disk can wait a while."""
-        self._schedule.want(("link", device.id), links.deadline(state.link, self.interval(device)))
         if quiet_at is not None and device.id not in turn.devices and device.id not in batch.devices:
             before = self.devices.get(device.id)
             if before is not None and before.link.online == state.link.online:
@@ -76,6 +75,10 @@ class States:
                     return
                 self._saved[device.id] = quiet_at
         turn.devices[device.id] = state
+
+    def heard(self, device: Device, link: Link) -> None:
+        """Be woken when the device has been silent for too long."""
+        self._schedule.want(("link", device.id), links.deadline(link, self.interval(device)))
 
     def interval(self, device: Device) -> float:
         """How often it is heard at least, s."""

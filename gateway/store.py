@@ -23,12 +23,12 @@ EXPORTED = "influx"
 THINGSBOARD = "points_thingsboard"
 """The cursor of ThingsBoard: the last point it has."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_US = timedelta(microseconds=1)
 
 
 def us(moment: datetime) -> int:
     """A time as stored: microseconds since 1970 UTC."""
-    return (moment - _EPOCH) // _US
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def when(stored: int) -> datetime:

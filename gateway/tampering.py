@@ -9,7 +9,7 @@ from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.chain import Finding, Genuine, Row, findings, sealed_message
+from gateway.chain import Finding, Genuine, Row, findings, linked, sealed_message
 from gateway.ledger import genuine, rows, seals
 
 ROWS = 500
@@ -86,4 +86,20 @@ def _swapped(copy: sqlite3.Connection, chance: random.Random, kept: list[int]) -
     return one
 
 
-TAMPERINGS: tuple[Callable[[sqlite3.Connection, random.Random, list[int]], int], ...] = (_edited, _deleted, _swapped)
+def _inserted(copy: sqlite3.Connection, chance: random.Random, kept: list[int]) -> int:
+    """A row of somebody else's, chained onto the one before it; those behind it move up."""
+    seq = chance.choice(kept[1:])
+    at, kind, before = copy.execute("SELECT at, kind, hash FROM ledger WHERE seq=?", (seq - 1,)).fetchone()
+    body = b'{"forged":%d}' % chance.randrange(10**6)
+    copy.execute("UPDATE ledger SET seq=-seq WHERE seq>=?", (seq,))
+    copy.execute("UPDATE ledger SET seq=1-seq WHERE seq<0")
+    copy.execute("INSERT INTO ledger VALUES (?,?,?,?,?)", (seq, at, kind, body, linked(before, seq, at, kind, body)))
+    return seq
+
+
+TAMPERINGS: tuple[Callable[[sqlite3.Connection, random.Random, list[int]], int], ...] = (
+    _edited,
+    _deleted,
+    _swapped,
+    _inserted,
+)

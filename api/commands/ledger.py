@@ -12,6 +12,7 @@ import typer
 
 from gateway import settings as settings_file
 from gateway.chain import findings
+from gateway.feed import edited
 from gateway.journal import HEAD
 from gateway.ledger import exported, genuine, rows, seals, signing_key
 from gateway.settings import Settings, SettingsError
@@ -46,8 +47,8 @@ def verify(
         list[str] | None, typer.Option(help="ROW:HASH, the `ledger` of a delivered change that somebody kept.")
     ] = None,
 ) -> None:
-    """Name every row that was edited, deleted or moved; exit status 1 if there is one. Rows after the last seal and the
-    last anchor that were cut off, or rewritten to the very end, cannot be told.
+    """Name every row, and every alert change of the feed, that was edited, deleted or moved; exit status 1 if there is
+    one. Rows after the last seal and the last anchor that were cut off, or rewritten to the very end, cannot be told.
     """
     settings, db = opened(config, data)
     key = signing_key(settings.data / "keys")
@@ -63,13 +64,16 @@ def verify(
     signed = seals(db)
     found = findings(rows(db), signed, partial(genuine, key.public_key()), _anchors(told))
     (count, last) = db.execute("SELECT count(*), coalesce(max(seq), 0) FROM ledger").fetchone()
+    changes = edited(db)
     db.execute("ROLLBACK")
     for finding in found:
         which = f"row {finding.first}" if finding.first == finding.last else f"rows {finding.first} to {finding.last}"
         typer.echo(f"{which}: {finding.what}", err=True)
+    for seq in changes:
+        typer.echo(f"alert change {seq}: edited or deleted", err=True)
     sealed = max((seal.seq for seal in signed), default=0)
-    typer.echo(json.dumps({"rows": count, "last": last, "sealed_up_to": sealed, "wrong": len(found)}))
-    raise typer.Exit(int(bool(found)))
+    typer.echo(json.dumps({"rows": count, "last": last, "sealed_up_to": sealed, "wrong": len(found) + len(changes)}))
+    raise typer.Exit(int(bool(found or changes)))
 
 
 def _anchors(given: list[str]) -> dict[int, bytes]:

@@ -24,7 +24,7 @@ def run(
     settings = settings_file.load(config, overrides)
     from api.app import create_app  # noqa: PLC0415 - a wrong setting is told before the slow imports
     from gateway.broker import BrokerError  # noqa: PLC0415
-    from gateway.runtime import serve  # noqa: PLC0415
+    from gateway.serve import serve  # noqa: PLC0415
     from gateway.vault import VaultError  # noqa: PLC0415
 
     try:

@@ -204,8 +204,10 @@ def _granted_by(gate: FaceGate, at: datetime, device: Device) -> bool:
 
 
 def _held_at(gate: FaceGate, device: Device) -> datetime | None:
+    if gate.opened_at is None or gate.held:
+        return None
     held_open = seconds(device, PARAMS, "held_open_s")
-    return gate.opened_at + held_open if gate.opened_at is not None and held_open and not gate.held else None
+    return gate.opened_at + held_open if held_open else None
 
 
 def _blocked_over(gate: FaceGate, device: Device) -> datetime | None:

@@ -24,8 +24,8 @@ CLOCK_TOLERANCE_S = 2.0
 """Clocks this close count as right; network delay and whole-second timestamps are of this size."""
 CONFIRM_AFTER_S = 5.0
 LATE_AFTER = timedelta(seconds=60)
-AHEAD_AT_MOST = timedelta(days=1)
 PLAUSIBLE_FROM = datetime(2020, 1, 1, tzinfo=UTC)
+_NOTHING = timedelta()
 
 PARAMS = {"heartbeat_s": (0.0, "how often this device is heard at least, s; 0: what its protocol says")}
 
@@ -76,18 +76,19 @@ def deadline(link: Link, heartbeat_s: float) -> datetime | None:
 def corrected(link: Link, at: datetime, received_at: datetime, *, timed: bool, stored: bool) -> tuple[datetime, bool]:
     """When it really happened, and whether that is late. `at` as the device said it.
 
-    A time that cannot be (before 2020, over a day ahead) is worth nothing: the time of receipt stands in.
+    A time that cannot be (before 2020, ahead of ours) is worth nothing: the time of receipt stands in.
     """
     if not timed:
         return received_at, stored
+    ahead = at - received_at
     offset = link.clock_offset_s or 0.0
-    ahead_s = (at - received_at).total_seconds() - (offset if abs(offset) > CLOCK_TOLERANCE_S else 0.0)
-    possible = (PLAUSIBLE_FROM - received_at).total_seconds() <= ahead_s <= AHEAD_AT_MOST.total_seconds()
-    if not possible or ahead_s > 0:
+    if abs(offset) > CLOCK_TOLERANCE_S:
+        ahead -= timedelta(seconds=offset)
+    if not PLAUSIBLE_FROM - received_at <= ahead <= _NOTHING:
         return received_at, stored
-    at = received_at + timedelta(seconds=ahead_s)
+    at = received_at + ahead
     behind = link.high_water is not None and at < link.high_water <= received_at
-    return at, stored or behind or at < received_at - LATE_AFTER
+    return at, stored or behind or ahead < -LATE_AFTER
 
 
 def advance(link: Link, at: datetime, received_at: datetime) -> Link:
@@ -122,7 +123,7 @@ def decide(
         link = replace(link, online=True, since=received_at)
         if not isinstance(event, DeviceStatusChanged):
             effects.append(Report(event=DeviceStatusChanged(at=received_at, online=True)))
-    if isinstance(event, Heartbeat | DeviceStatusChanged):
+    if isinstance(event, (Heartbeat, DeviceStatusChanged)):
         link, more = _booted(link, event.boot_id, received_at)
         effects += more
         if timed:

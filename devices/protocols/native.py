@@ -247,7 +247,7 @@ def _pictured(event: Event, encoded: str) -> tuple[Event, tuple[bytes, ...]]:
         if not image:
             raise DecodeError("a captured frame without its picture")
         return FrameCaptured(at=event.at, evidence=key), images
-    return replace(event, evidence=key), images
+    return event if getattr(event, "evidence", "") == key else replace(event, evidence=key), images
 
 
 def _status(address: str, payload: bytes, received_at: datetime) -> Decoded:

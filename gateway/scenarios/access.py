@@ -37,9 +37,8 @@ class Passage(Struct, frozen=True, kw_only=True):
     raised_at: datetime | None = None
 
 
-def _passage_scope(event: Event, device: Device) -> str:
-    watched = isinstance(event, AccessGranted | AccessTaken | DoorChanged) and device.param("passage_sensor", 0) == 1
-    return device.id if watched else ""
+def _passage_scope(_event: Event, device: Device) -> str:
+    return device.id if device.param("passage_sensor", 0) == 1 else ""
 
 
 def _passage_deadline(state: Passage, limits: Policies) -> datetime | None:

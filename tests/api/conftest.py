@@ -43,10 +43,10 @@ from gateway.inbox import PostAnswer, Posted
 from gateway.intake import Intake
 from gateway.journal import CommitError, Journal
 from gateway.lists import Lists
+from gateway.parts import restored_hub
 from gateway.presencebook import Inside
 from gateway.reader import Reader
 from gateway.rounds import mark
-from gateway.runtime import restored_hub
 from gateway.scenarios.vehicles import PARKING_FULL, Lot
 from gateway.scene_acceptance import accept
 from gateway.settings import Settings

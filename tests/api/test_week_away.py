@@ -17,6 +17,7 @@ from gateway.subscriptions import Subscriptions
 from tests.api.test_stream import listening
 from tests.gateway.receiver import Receiver
 from tests.gateway.shell import START, Shell
+from tests.gateway.test_feed import proved
 from tests.gateway.test_ledger import lived
 
 SECRET = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldY"
@@ -141,7 +142,12 @@ def test_a_backend_that_was_away_for_a_week_gets_everything_and_can_prove_it(
     token = estate.token("alerts:read")
     items = pulled(call, token, before)
     numbers = [item["seq"] for item in items]
-    assert numbers == list(range(before + 1, estate.last + 1)), "no number is left out: this is the proof"
+    assert numbers == list(range(before + 1, estate.last + 1)), "no number is left out"
+    kept = next(post.event["chain"] for post in receiver.taken if post.event["sequence"] == str(before))
+    assert proved(items, kept), "and the chain goes on from the last delivery before the absence"
+    assert not proved(items[1:], kept)
+    delivered = {post.event["sequence"]: post.event["chain"] for post in receiver.taken}
+    assert delivered.items() >= {str(item["seq"]): item["hash"] for item in items}.items()
     with listening(address, token, **{"Last-Event-ID": str(before)}) as coming:
         streamed = [next(coming) for _ in numbers]
     assert [int(seq) for seq, _, _ in streamed] == numbers

@@ -23,8 +23,8 @@ from gateway.face_sight import FaceSight
 from gateway.inbox import Inbox, Item
 from gateway.journal import Journal
 from gateway.mqtt import Message
+from gateway.parts import restored_hub
 from gateway.reader import Reader
-from gateway.runtime import restored_hub
 from gateway.settings import Faces, Policies, Settings
 from gateway.store import Store
 from gateway.thresholds import Thresholds

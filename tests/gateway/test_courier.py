@@ -12,6 +12,7 @@ import pytest
 
 from devices.alert_types import ALERT_TYPES
 from devices.alerts import Alert
+from gateway import webhooks
 from gateway.courier import Courier, delays
 from gateway.delivery import Kind
 from gateway.evidencelinks import followed
@@ -406,6 +407,39 @@ def test_a_private_address_is_not_called_where_that_is_not_allowed(estate: Estat
     courier.stop()
     assert receiver.posts == []
     assert estate.cursor == 0
+
+
+def test_a_proxy_of_the_environment_is_not_used(
+    estate: Estate, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = Receiver(SECRET)
+    proxy.start()
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+    estate.subscribe(receiver.url)
+    estate.change(1)
+    estate.courier()
+    receiver.wait(lambda: len(receiver.taken) == 1)
+    assert proxy.connections == 0
+    proxy.stop()
+
+
+def test_a_name_that_leads_elsewhere_the_second_time_is_not_asked_twice(
+    estate: Estate, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DNS rebinding: allowed when it is checked, the metadata service when it is asked again."""
+    asked: list[object] = []
+
+    def resolve(host: object, *_: object, **__: object) -> list[Any]:
+        asked.append(host)
+        return [(2, 1, 6, "", ("127.0.0.1" if len(asked) == 1 else "169.254.169.254", receiver.port))]
+
+    monkeypatch.setattr(webhooks.socket, "getaddrinfo", resolve)
+    estate.subscribe(f"http://rebinding.example:{receiver.port}/hook")
+    estate.change(1)
+    estate.courier()
+    receiver.wait(lambda: len(receiver.taken) == 1)
+    assert asked == ["rebinding.example"], "asked once, and called where it was checked to lead"
 
 
 def test_a_subscription_added_while_running_is_served(estate: Estate, receiver: Receiver) -> None:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from devices.alerts import Disposition, Work
 from devices.effects import Effect, OpenPassage, RaiseAlert, ReadPlate, RecordPoint, SetLamp
-from devices.events import DoorChanged, Event, Listing
+from devices.events import DoorAlarmed, DoorChanged, Event, Listing
 from devices.model import Device, Reading
 from gateway.actions import DisposeAlert, RefusedError, ReloadDirectory, SendCommand, WorkOnAlert
 from gateway.changes import Changes, Job
@@ -77,6 +77,34 @@ def test_a_message_the_database_refuses_costs_itself_alone(shell: Shell) -> None
     assert shell.alerts() == [("door_forced", "active", 1)]
     assert len(shell.wire.acked) == 3
     assert shell.engine.bugs > 0
+
+
+def test_a_bug_met_in_the_middle_of_a_batch_costs_that_message_alone_and_is_told_once(shell: Shell) -> None:
+    """A batch is decided in one turn; one that meets a bug is decided message by message."""
+    bring_online(shell)
+    shell.wire.acked.clear()
+    hub = shell.hub
+    genuine, hub.states.kinds = hub.states.kinds, dict(hub.states.kinds)
+    gate = genuine["face_gate"]
+
+    def broken(state: Any, event: Event, device: Device) -> Any:
+        if isinstance(event, DoorAlarmed):
+            raise ZeroDivisionError
+        return gate.decide(state, event, device)
+
+    hub.states.kinds["face_gate"] = replace(gate, decide=broken)
+    shell.take(
+        shell.event(GATE, "access_granted", record="1", method="card", person="ann"),
+        shell.event(GATE, "door_alarmed", record="2", state="DoorForcedOpen"),
+        shell.event(GATE, "door_changed", record="3", open=True),
+    )
+    assert shell.engine.bugs == 1
+    assert [kind for kind in shell.events() if kind != "device_status_changed"] == ["access_granted", "door_changed"]
+    assert shell.rows("SELECT reason FROM quarantine") == [("our own error",)]
+    assert len(shell.wire.acked) == 3
+    hub.states.kinds = genuine
+    shell.take(shell.event(GATE, "door_alarmed", record="2", state="DoorForcedOpen"))
+    assert [kind for kind in shell.events() if kind != "device_status_changed"][-1] == "door_alarmed"
 
 
 def test_a_command_asked_for_beside_such_a_message_is_published_once(shell: Shell) -> None:

@@ -135,3 +135,21 @@ def test_the_chain_goes_on_when_everything_before_is_past_its_time(shell: Shell)
         shell.store.connect().execute("UPDATE alerts SET open=0 WHERE id=?", (alert.id,))
     shell.journal.prune(shell.now)
     assert shell.rows("SELECT seq FROM alert_changes") == [(last,)]
+
+
+def test_a_change_edited_or_deleted_in_the_database_is_named(shell: Shell) -> None:
+    lived(shell, 2)
+    db = shell.store.connect()
+    assert feed.edited(db) == []
+    db.execute("BEGIN")
+    db.execute("UPDATE alert_changes SET body=json_set(body, '$.severity', 3) WHERE seq=4")
+    assert feed.edited(db) == [4]
+    db.execute("ROLLBACK")
+    db.execute("BEGIN")
+    db.execute("DELETE FROM alert_changes WHERE seq IN (5, 6)")
+    assert feed.edited(db) == [5, 6]
+    db.execute("ROLLBACK")
+    shell.journal._retention = Retention(alerts_days=1.0)
+    shell.journal.prune(shell.now)
+    assert feed.bounds(db).forgotten > 0
+    assert feed.edited(db) == [], "what retention dropped is not missing"

@@ -59,9 +59,8 @@ class Run:
 
     def tell(self, event: Event, device: Device) -> None:
         self.tick(event.at)
-        scope = self.policy.scope(event, device)
+        scope = self.policy.scope(event, device) if type(event) in self.policy.hears else ""
         if scope:
-            assert type(event) in self.policy.hears
             state = self.states.get(scope, self.policy.initial)
             self._take(scope, *self.policy.decide(state, event, device, LIMITS))
 

@@ -14,7 +14,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from devices import registry
-from gateway import runtime
+from gateway import parts
 from gateway.broker import DEVICE_USER, GATEWAY_USER, Broker
 from gateway.rights import device_rights, subjects
 from gateway.settings import Mqtt, Settings, SettingsError
@@ -131,6 +131,6 @@ def test_nobody_can_guess_the_session_of_the_gateway(broker: Broker, tmp_path: P
 )
 def test_a_wrong_broker_address_is_refused_without_its_password(url: str, tmp_path: Path):
     with pytest.raises(SettingsError) as refused:
-        runtime._address(Settings(data_dir=str(tmp_path), mqtt=Mqtt(url=url)), None)
+        parts.broker_address(Settings(data_dir=str(tmp_path), mqtt=Mqtt(url=url)), None)
     assert "mqtt.url" in str(refused.value)
     assert "hunter2" not in str(refused.value)
