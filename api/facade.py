@@ -19,6 +19,8 @@ from gateway.enrolment import Looker
 from gateway.face_report import FaceReport
 from gateway.inbox import PostAnswer, Posted
 from gateway.lists import ListView
+from gateway.presencebook import Inside
+from gateway.scenarios.vehicles import Lot
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.sync import Sync
@@ -86,6 +88,8 @@ class Gateway(Protocol):
     def stream(self, device_id: str) -> StreamState | None: ...
     def discovered(self) -> list[Discovered]: ...
     def listen(self, seconds: float) -> None: ...
+    def inside(self, community: str, now: datetime) -> list[Inside]: ...
+    def lot(self, community: str) -> Lot: ...
 
 
 def the_gateway(request: Request) -> Gateway:

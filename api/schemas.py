@@ -543,6 +543,57 @@ class VehicleList(Shape):
     items: list[VehicleView]
 
 
+class InsideView(Shape):
+    """A vehicle of which an entry was seen and no exit."""
+
+    key: str = Field(description="Names it in its community.", examples=["5d1f0a93c2b4e7f8"])
+    plate: str = Field(examples=["粤B12345"])
+    read: str = Field(description='The plate as read at the entry, where that differs; "" otherwise.')
+    listing: Listing = Field(description="Where it stands in the register; unknown for a stranger.")
+    entered_at: Utc
+    lane: str = Field(description="The barrier it came by.")
+    evidence: str = Field(description='Its picture at the entry; "" for none.')
+    hours: float = Field(description="For how long by now.")
+    probability: float = Field(ge=0, le=1, description="That it still is inside.")
+    overdue_since: Utc | None = Field(description="Since when it stays too long for what it is; null: it does not.")
+    to_look_for: bool = Field(description="It stays too long, perhaps, and no alert says so: take it along on a round.")
+    seen_at: Utc | None = Field(description="When it was last surely inside, after its entry: on a round, in a bay.")
+
+
+class LotView(Shape):
+    """The public bays of a community."""
+
+    bays: int = Field(description="Bays heard of.")
+    taken: int
+    full_since: Utc | None
+    turned_away: int = Field(description="Who came while it was full, this time or the last, and did not go in.")
+
+
+class InsideList(Shape):
+    """Vehicles thought to be inside: those that stay too long first, then the longest there."""
+
+    items: list[InsideView]
+    to_look_for: int
+    lot: LotView
+
+
+class MarkBody(Shape):
+    """What somebody found on a round (巡查)."""
+
+    here: bool = Field(description="It stands there, or it is gone.")
+    entered_at: Moment = Field(description="As the list said: the mark is about this stay and no later one.")
+    community: Id = Field("", description="Its community; the gateway's own where left out.")
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
+class MarkView(Shape):
+    key: str
+    here: bool
+    at: Utc
+    by: str = Field(description="Name of the token.")
+    overdue: bool = Field(description="It is here and stays too long: an alert says so now.")
+
+
 class LineErrorView(Shape):
     line: int
     column: str

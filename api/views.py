@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Mapping
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -26,8 +27,10 @@ from gateway.entries import GATEWAY
 from gateway.latest import Row
 from gateway.listplan import HOLDS, list_of
 from gateway.lists import ListView
+from gateway.presencebook import Inside
 from gateway.pseudonyms import Pseudonyms
 from gateway.residents import Resident
+from gateway.scenarios.vehicles import Lot
 from gateway.store import when
 from gateway.vault import Vault
 from gateway.vehicles import Vehicle
@@ -274,3 +277,30 @@ def resident_fields(resident: Resident) -> dict[str, Any]:
 def vehicle_view(vehicle: Vehicle) -> schemas.VehicleView:
     """A vehicle."""
     return schemas.VehicleView(**{name: getattr(vehicle, name) for name in vehicle.__struct_fields__})
+
+
+def inside_view(one: Inside, now: datetime) -> schemas.InsideView:
+    """A vehicle thought to be inside."""
+    stay = one.stay
+    entered = stay.entered_at or now
+    return schemas.InsideView(
+        key=one.key,
+        plate=stay.plate,
+        read=stay.read,
+        listing=stay.listing,
+        entered_at=entered,
+        lane=stay.barrier,
+        evidence=stay.evidence,
+        hours=round((now - entered).total_seconds() / 3600, 2),
+        probability=round(one.probability, 4),
+        overdue_since=one.overdue_at,
+        to_look_for=one.waits,
+        seen_at=stay.seen_at,
+    )
+
+
+def lot_view(lot: Lot) -> schemas.LotView:
+    """The public bays of a community."""
+    return schemas.LotView(
+        bays=len(lot.bays), taken=sum(lot.bays.values()), full_since=lot.full_since, turned_away=lot.turned_away
+    )

@@ -21,7 +21,7 @@ from benchmarks import ground
 from gateway.delays import DELAY_ON
 from gateway.policies import POLICIES
 from gateway.policy import Policy
-from gateway.rehearsal import Rehearsal, Setup, Told
+from gateway.rehearsal import Changed, Rehearsal, Setup, Told
 from simulators.score.run import world_of
 from simulators.score.wire import arriving
 
@@ -68,7 +68,7 @@ def timed(setup: Setup, told: list[Told], policies: tuple[Policy, ...]) -> tuple
         raised = 0
         begin = time.process_time()
         for one in told:
-            raised += sum(change.change == "raised" for change in rehearsal.tell(one))
+            raised += sum(isinstance(said, Changed) and said.change == "raised" for said in rehearsal.tell(one))
         took = time.process_time() - begin
         rehearsal.close()
     return took, raised

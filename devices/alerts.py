@@ -7,6 +7,7 @@ An alert is closed when it is cleared, acknowledged and has a disposition.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -138,8 +139,17 @@ def alert_key(community: str, device: str, code: str, instance: str = "") -> str
     return "/".join(part for part in (community, device, code, instance) if part)
 
 
-def raised_again(alert: Alert, *, at: datetime, now: datetime, evidence: str = "", late: bool = False) -> Alert:
-    """The same condition was seen again. `at`: when, as the device says; `now`: when we learnt it.
+def raised_again(
+    alert: Alert,
+    *,
+    at: datetime,
+    now: datetime,
+    evidence: str = "",
+    detail: Mapping[str, Any] | None = None,
+    late: bool = False,
+) -> Alert:
+    """The same condition was seen again. `at`: when, as the device says; `now`: when we learnt it. The
+    latest `detail` counts.
 
     A late report is counted, and never makes a cleared alert active. One that comes back wants to be acknowledged
     again, and worked on again where the work was already over.
@@ -150,6 +160,7 @@ def raised_again(alert: Alert, *, at: datetime, now: datetime, evidence: str = "
         first_seen=min(alert.first_seen, at),
         last_seen=max(alert.last_seen, at),
         evidence=alert.evidence or evidence if late else evidence or alert.evidence,
+        detail=dict(detail) if detail and not late else alert.detail,
         late=alert.late and late,
     )
     if late:

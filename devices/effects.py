@@ -251,11 +251,14 @@ class WatchScene(Effect, frozen=True, kw_only=True, tag="watch_scene"):
 
 
 class RecordPoint(Effect, frozen=True, kw_only=True, tag="record_point"):
-    """One telemetry value; the unit is the end of `metric`'s name (active_power_w, battery_pct)."""
+    """One telemetry value; the unit is the end of `metric`'s name (active_power_w, battery_pct). `device`: whose it is,
+    where that is not the one that was heard.
+    """
 
     metric: str
     value: float
     at: datetime
+    device: str = ""
 
 
 class Report(Effect, frozen=True, kw_only=True, tag="report"):

@@ -444,11 +444,32 @@ class PlateChecked(Event, frozen=True, kw_only=True, tag="plate_checked"):
 
 
 class VehiclePassed(Event, frozen=True, kw_only=True, tag="vehicle_passed"):
-    """A vehicle went through the lane."""
+    """A vehicle went through the lane. `plate` "": none was read."""
 
     direction: Direction
     plate: Plate = ""
     evidence: Name = ""
+
+
+class VehicleTraced(Event, frozen=True, kw_only=True, tag="vehicle_traced"):
+    """A passage whose plate fitted nobody was most likely this vehicle's, with `probability`; `read`: the plate as
+    read, "" for none. The register of who is inside follows it.
+    """
+
+    direction: Direction
+    plate: Plate
+    read: Plate = ""
+    probability: Fraction
+    evidence: Name = ""
+
+
+class VehicleMarked(Event, frozen=True, kw_only=True, tag="vehicle_marked"):
+    """Somebody looked for a vehicle on a round (巡查): it is `here`, or gone. `by`: the name of their token."""
+
+    plate: Plate
+    here: bool
+    by: Name
+    reason: Annotated[str, Meta(max_length=500)] = ""
 
 
 class BarrierMoved(Event, frozen=True, kw_only=True, tag="barrier_moved"):
@@ -616,6 +637,16 @@ NAME_OF: dict[type[Event], str] = {event: name for name, event in EVENTS.items()
 """The wire name of every event type."""
 
 INTERNAL: frozenset[type[Event]] = frozenset(
-    {Ticked, CredentialChecked, FaceIdentified, PlateRead, PlateChecked, SceneJudged, SceneAccepted},
+    {
+        Ticked,
+        CredentialChecked,
+        FaceIdentified,
+        PlateRead,
+        PlateChecked,
+        VehicleTraced,
+        VehicleMarked,
+        SceneJudged,
+        SceneAccepted,
+    },
 )
 """Events only the gateway itself makes; a device that sends one is lying."""

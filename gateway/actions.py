@@ -86,6 +86,28 @@ class SceneAcceptance(Struct, frozen=True, kw_only=True):
     ended: tuple[str, ...] = ()
 
 
+class MarkVehicle(Action, frozen=True, kw_only=True):
+    """On a round somebody looked for the vehicle `key` of a community (`gateway.presencebook.Inside`) that came in at
+    `entered_at`: it is `here`, or gone. Answered with a `VehicleMark`.
+    """
+
+    community: str
+    key: str
+    entered_at: datetime
+    here: bool
+    reason: str = ""
+
+
+class VehicleMark(Struct, frozen=True, kw_only=True):
+    """What was marked. `overdue`: it stays too long, and an alert says so."""
+
+    key: str
+    here: bool
+    at: datetime
+    by: str
+    overdue: bool = False
+
+
 class ReloadDirectory(Action, frozen=True, kw_only=True):
     """Devices were added, changed or removed. Answered with their number."""
 

@@ -120,7 +120,9 @@ class AlertBook:
         key = alert_key(device.community, device.id, effect.code, effect.instance)
         known = self._standing(key, batch, turn)
         if known is not None and self._takes(known, effect.at, now, late=late):
-            again = alerts.raised_again(known, at=effect.at, now=now, evidence=effect.evidence, late=late)
+            again = alerts.raised_again(
+                known, at=effect.at, now=now, evidence=effect.evidence, detail=effect.detail, late=late
+            )
             reopened = again.condition is not known.condition
             if reopened:
                 again = self._in_context(replace(again, suppressed_by=""), now, batch, turn)

@@ -24,6 +24,7 @@ from devices.events import (
     Listing,
     PlateChecked,
     SceneAccepted,
+    VehicleMarked,
 )
 from gateway.changes import AlertChange, Changes
 from gateway.store import us
@@ -121,12 +122,21 @@ def _scene(event: SceneAccepted, community: str, pseudonym: Pseudonym) -> tuple[
     return "scene", {"by": _by(event.by, community, pseudonym), "change": "accepted"}
 
 
+def _marked(event: VehicleMarked, community: str, pseudonym: Pseudonym) -> tuple[str, dict[str, Any]]:
+    return "round", {
+        "by": _by(event.by, community, pseudonym),
+        "here": event.here,
+        "vehicle": pseudonym(community, event.plate),
+    }
+
+
 _FACTS: dict[type[Event], Callable[[Any, str, Pseudonym], tuple[str, dict[str, Any]]]] = {
     AccessGranted: _granted,
     AccessDenied: _denied,
     PlateChecked: _vehicle,
     DeviceStatusChanged: _status,
     SceneAccepted: _scene,
+    VehicleMarked: _marked,
 }
 
 

@@ -18,6 +18,7 @@ from gateway.actions import (
     AcknowledgeAlert,
     Action,
     DisposeAlert,
+    MarkVehicle,
     ReloadDirectory,
     SendCommand,
     ShelveAlert,
@@ -31,6 +32,7 @@ from gateway.inbox import Called, CommandUnsent, StreamLost, VisionAnswer
 from gateway.journal import Journal
 from gateway.mqtt import Message
 from gateway.reader import Read, event_id
+from gateway.rounds import mark
 from gateway.scene_acceptance import accept
 from gateway.sight import plate_seen, scene_seen
 from vision.types import SceneSeen
@@ -51,7 +53,7 @@ class Errands:
         self.jobs: dict[str, Job] = {}
         self.reloaded: list[Callable[[], None]] = []
 
-    def carry_out(  # noqa: PLR0911 - a table
+    def carry_out(  # noqa: C901, PLR0911 - a table
         self,
         what: Action | VisionAnswer | CommandUnsent | Called | StreamLost,
         now: datetime,
@@ -80,6 +82,8 @@ class Errands:
                 return accept(
                     what, self._hub, self._directory, self._unanswered(what.device, batch), now, batch=batch, turn=turn
                 )
+            case MarkVehicle():
+                return mark(what, self._hub, self._directory, now, batch=batch, turn=turn)
             case AcknowledgeAlert() | DisposeAlert() | ShelveAlert() | WorkOnAlert():
                 return self._hub.alerts.transition(what, now, batch=batch, turn=turn)
             case _:

@@ -38,7 +38,7 @@ from devices.events import (
 )
 from devices.kinds import link as links
 from devices.model import Device, DeviceKind, Protocol, Reading
-from gateway import delays, metrics
+from gateway import delays, metrics, presencebook
 from gateway.actions import NotFoundError, RefusedError, SendCommand
 from gateway.alertbook import GATEWAY, AlertBook
 from gateway.changes import Changes, DeviceState, EventRow, Sending
@@ -47,6 +47,7 @@ from gateway.directory import Directory
 from gateway.performer import Cause, Performer
 from gateway.policies import POLICIES
 from gateway.policy import Policy
+from gateway.presencebook import PresenceBook
 from gateway.reader import Read, event_id
 from gateway.schedule import Name, Schedule
 from gateway.settings import Settings
@@ -82,6 +83,7 @@ class Hub:
         self.schedule = schedule
         self.states = States(kinds=kinds, protocols=protocols, directory=directory, schedule=self.schedule)
         self.commands = CommandBook(protocols, self.schedule)
+        self.presence = PresenceBook(directory, self.states, schedule, settings.policies)
         self._outcomes: dict[type[Event], Callable[..., None]] = {
             CommandAnswered: self.commands.answered,
             ListAnswered: self.commands.listed,
@@ -195,7 +197,9 @@ class Hub:
                 if policy.even_late and policy.scope(event, device):
                     effects += policy.decide(policy.initial, event, device, self._settings.policies)[1]
             effects = [effect for effect in effects if isinstance(effect, _EVEN_LATE)]
-            return self._performer.perform(effects, cause, batch, turn, salt=b"kind")
+            facts = self._performer.perform(effects, cause, batch, turn, salt=b"kind")
+            known = self.presence.heard_late(event, device, batch, turn)
+            return facts + self._performer.perform(known, replace(cause, late=False), batch, turn, salt=b"presence")
         after, effects = kind.decide(state.kind, event, device)
         if after is not state.kind:
             self.states.keep(device, DeviceState(state.link, after), batch, turn)
@@ -205,7 +209,8 @@ class Hub:
             scope = policy.scope(event, device)
             if scope:
                 facts += self._decide_policy(policy, scope, event, cause, batch, turn)
-        return facts
+        known = self.presence.heard(event, device, batch, turn)
+        return facts + self._performer.perform(known, cause, batch, turn, salt=b"presence") if known else facts
 
     def _decide_policy(
         self, policy: Policy, scope: str, event: Event, cause: Cause | None, batch: Changes, turn: Changes
@@ -235,6 +240,9 @@ class Hub:
             self.commands.overdue(rest[0], now, batch=batch, turn=turn)
         elif what == "alert":
             self.alerts.tick(rest[0], now, batch=batch, turn=turn)
+        elif what == "policy" and rest[0] in presencebook.NAMES:
+            effects = self.presence.tick((rest[0], rest[1]), now, batch, turn)
+            self._performer.perform_for_others(effects, now, (rest[0], rest[1]), batch, turn)
         elif what == "policy":
             policy = self._policies[rest[0]]
             self._decide_policy(policy, rest[1], event, None, batch, turn)
@@ -368,6 +376,7 @@ class Hub:
     def adopt(self, batch: Changes, now: datetime) -> None:
         """The batch is safe: what it changed is the truth now."""
         self.states.adopt(batch)
+        self.presence.adopt(batch)
         self.commands.adopt(batch)
         self.alerts.adopt(batch, now)
         for kind, count in Counter(type(row.event) for row in batch.events).items():

@@ -52,6 +52,7 @@ def restored_hub(
     known = [(device.id, kinds[device.kind]) for device in directory.devices() if device.kind in kinds]
     shapes = {policy.name: type(policy.initial) for policy in POLICIES}
     hub.states.restore(journal.device_states(known), journal.policy_states(shapes), now)
+    hub.presence.take_up()
     for record in journal.kept.unfinished_commands():
         hub.commands.take_up(record)
     return hub

@@ -222,7 +222,7 @@ class Performer:
         return []
 
     def _record_point(self, effect: RecordPoint, cause: Cause, _b: Changes, turn: Changes) -> list[Event]:
-        turn.points.append(Point(cause.device.id, effect.metric, effect.at, effect.value))
+        turn.points.append(Point(effect.device or cause.device.id, effect.metric, effect.at, effect.value))
         return []
 
     def _report(self, effect: Report, _cause: Cause, _b: Changes, _t: Changes) -> list[Event]:

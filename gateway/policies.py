@@ -241,6 +241,8 @@ POLICIES: tuple[Policy, ...] = (
         deadline=doubts.deadline,
     ),
     stays.STAY,
+    stays.TRACE,
+    stays.YARD,
     Policy(
         name="door_open_nobody_passed",
         initial=Opening(),

@@ -36,9 +36,11 @@ from gateway.hub import Hub
 from gateway.inbox import Inbox, Item, PostAnswer, Posted, StreamLost
 from gateway.journal import Journal
 from gateway.lists import Lists
+from gateway.presencebook import Inside
 from gateway.reader import Reader
 from gateway.rights import device_rights, reader_rights
 from gateway.routes import own_topics
+from gateway.scenarios.vehicles import PARKING_FULL, Lot
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.sync import Sync
@@ -303,6 +305,15 @@ class Gateway:
         """Whether a device is there; None until it is first heard."""
         state = self._hub.states.devices.get(device)
         return state.link.online if state else None
+
+    def inside(self, community: str, now: datetime) -> list[Inside]:
+        """Which vehicles are thought to be inside a community."""
+        return self._hub.presence.inside(community, now)
+
+    def lot(self, community: str) -> Lot:
+        """How its public bays stand."""
+        held = self._hub.states.policies.get((PARKING_FULL.name, community))
+        return held if isinstance(held, Lot) else Lot()
 
     def discovered(self) -> list[Discovered]:
         """Who speaks and is not registered, last heard first."""

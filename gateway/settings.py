@@ -149,7 +149,12 @@ class Policies(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     refusal_window_s: Annotated[float, Meta(gt=0)] = 120
     zombie_days: Annotated[float, Meta(gt=0)] = 30
     zombie_share: Annotated[float, Meta(gt=0, lt=1)] = 0.002
-    missed_exit_share: Annotated[float, Meta(gt=0, lt=1)] = 0.035
+    missed_exit_share: Annotated[float, Meta(gt=0, lt=1)] = 0.01
+    unread_share: Annotated[float, Meta(gt=0, lt=1)] = 0.01
+    misread_share: Annotated[float, Meta(gt=0, lt=1)] = 0.015
+    still_there: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    round_from: Annotated[float, Meta(ge=0, lt=1)] = 0.05
+    round_days: Annotated[float, Meta(gt=0)] = 2
     nobody_passed_s: Annotated[float, Meta(gt=0)] = 15
     offline_wait_s: Annotated[float, Meta(gt=0)] = 120
     uplink_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
@@ -160,6 +165,7 @@ class Policies(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     visit_h: Annotated[float, Meta(gt=0)] = 24
     full_bays: Annotated[int, Meta(ge=1)] = 5
     full_min: Annotated[float, Meta(gt=0)] = 30
+    turn_away_min: Annotated[float, Meta(gt=0)] = 30
     flapping: Annotated[int, Meta(ge=2, le=50)] = 5
     flapping_min: Annotated[float, Meta(gt=0)] = 60
     group_dark: Annotated[int, Meta(ge=2)] = 3

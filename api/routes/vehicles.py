@@ -1,16 +1,19 @@
-"""Registered vehicles, and the CSV files property offices keep them in."""
+"""Registered vehicles, the CSV files property offices keep them in, and who is inside."""
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Request, Response, status
+from fastapi import APIRouter, Query, Request, Response, status
 from fastapi.concurrency import run_in_threadpool
 
 from api import schemas, views
-from api.auth import VehiclesRead, VehiclesWrite
+from api.auth import VehiclesMark, VehiclesRead, VehiclesWrite
+from api.engine import ask
 from api.facade import TheGateway
+from gateway.actions import MarkVehicle, VehicleMark
 from gateway.site import differing
 from gateway.vehicles import Vehicle, checked, checked_plate, decoded, new_vehicle_id, normal_plate
 
@@ -31,6 +34,40 @@ _CSV: dict[str, Any] = {
 def list_vehicles(gateway: TheGateway, _: VehiclesRead) -> schemas.VehicleList:
     """Every vehicle, by plate."""
     return schemas.VehicleList(items=[views.vehicle_view(vehicle) for vehicle in gateway.directory.vehicles()])
+
+
+@router.get("/inside")
+def list_inside(
+    gateway: TheGateway,
+    _: VehiclesRead,
+    community: Annotated[str, Query(max_length=64, description="The gateway's own where left out.")] = "",
+    to_look_for: Annotated[bool, Query(description="Only those to take along on a round.")] = False,
+) -> schemas.InsideList:
+    """Who is thought to be inside, since when and how likely: what was read at the lanes, tolerant of plates that were
+    misread or not read. Those that stay too long come first. Plates are in clear.
+    """
+    place, now = community or gateway.settings.community, datetime.now(UTC)
+    inside = gateway.inside(place, now)
+    items = [views.inside_view(one, now) for one in inside if one.waits or not to_look_for]
+    waiting = sum(one.waits for one in inside)
+    return schemas.InsideList(items=items, to_look_for=waiting, lot=views.lot_view(gateway.lot(place)))
+
+
+@router.post("/inside/{key}")
+async def mark_inside(key: str, body: schemas.MarkBody, gateway: TheGateway, caller: VehiclesMark) -> schemas.MarkView:
+    """Somebody looked for this vehicle on a round. Gone: its stay ends, and its alerts with it. Here: that is certain
+    now, and where it stays too long an alert follows at once. Journalled, and in the ledger under a pseudonym.
+    """
+    action = MarkVehicle(
+        by=caller.name,
+        community=body.community or gateway.settings.community,
+        key=key,
+        entered_at=body.entered_at,
+        here=body.here,
+        reason=body.reason,
+    )
+    done = await ask(gateway, action, VehicleMark)
+    return schemas.MarkView(key=done.key, here=done.here, at=done.at, by=done.by, overdue=done.overdue)
 
 
 @router.put("/{plate}", responses={201: {"model": schemas.VehicleDone, "description": "It is new."}})

@@ -235,7 +235,7 @@ def _opened(lane: Barrier, at: datetime, device: Device) -> Barrier:
 def _closed(lane: Barrier, at: datetime, device: Device) -> Step[Barrier]:
     effects: list[Effect] = [ClearAlert(code=code, at=at) for code in lane.told]
     if lane.opened_at is not None and not limit(device, PARAMS, "has_loop"):
-        for _ in lane.waiting:
+        for _ in lane.waiting or (None,):
             lane, passed = _passed(lane, at, device)
             effects += passed
     lane = replace(lane, opened_at=None, free_at=None, told=(), waiting=(), opened_for="", opened_for_at=None)
@@ -253,16 +253,18 @@ def _loop(lane: Barrier, event: LoopChanged, device: Device) -> Step[Barrier]:
 
 
 def _passed(lane: Barrier, at: datetime, device: Device) -> Step[Barrier]:
-    """The first one waiting has gone through; said once, and not at all where the device says it."""
-    if not lane.waiting:
-        return lane, []
-    first = lane.waiting[0]
+    """The first one waiting has gone through, or one whose plate nobody read; said once, and not at all where the
+    device says it.
+    """
+    first = lane.waiting[0] if lane.waiting else None
     lane = _left(lane, at)
-    if lane.passes_itself or at - first.at > seconds(device, PARAMS, "plate_recent_s"):
+    if lane.passes_itself:
         return lane, []
+    recent = first is not None and at - first.at <= seconds(device, PARAMS, "plate_recent_s")
+    who = first if first is not None and recent else Vehicle(plate="", at=at)
     known = device.direction in (Direction.IN, Direction.OUT)
-    direction = Direction(device.direction) if known else first.direction
-    passed = VehiclePassed(at=at, direction=direction, plate=first.plate, evidence=first.evidence)
+    direction = Direction(device.direction) if known else who.direction
+    passed = VehiclePassed(at=at, direction=direction, plate=who.plate, evidence=who.evidence)
     return replace(lane, reported_at=at), [Report(event=passed)]
 
 

@@ -10,6 +10,7 @@ In zones with a purpose (`devices.kinds.zones`) it is what that says: a blocked 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -33,6 +34,7 @@ from devices.model import Device, DeviceKind, Step
 
 PARAMS: Params = {
     "dwell_s": (60, "in a zone longer than this is an intrusion, s; 0: zones are not watched"),
+    "unload_s": (900, "how long a van or truck may unload in a fire lane between 7 and 21 h, s; 0: as any vehicle"),
     "track_lost_s": (3600, "a track without a word for this long has left unseen, s"),
     "zone_change_s": (1800, "something else in a marked zone for so long is lasting change, s"),
     "frame_every_s": (0, "the camera is asked for a picture so long after the last one, s; 0: never"),
@@ -128,7 +130,13 @@ def _matter(track: Track) -> str:
 def _dwell(track: Track, device: Device) -> timedelta:
     """How long it may stay."""
     rule = zones.rule(track.zone, track.label)
-    return timedelta(seconds=rule.dwell_s) if rule else seconds(device, PARAMS, "dwell_s")
+    if rule is None:
+        return seconds(device, PARAMS, "dwell_s")
+    dwell = timedelta(seconds=rule.dwell_s)
+    unloads = rule.code == zones.FIRE_LANE and track.label.lower() in zones.UNLOADING
+    if unloads and track.since.astimezone(ZoneInfo(device.zone)).hour in zones.UNLOADING_H:
+        return max(dwell, seconds(device, PARAMS, "unload_s"))
+    return dwell
 
 
 def _due(camera: Camera, device: Device) -> list[tuple[datetime, Track]]:

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-INTRUSION = "zone_intrusion"
+INTRUSION, FIRE_LANE = "zone_intrusion", "fire_lane_blocked"
 _VEHICLES = frozenset({"car", "truck", "bus", "van", "motorcycle", "vehicle"})
+UNLOADING = frozenset({"van", "truck"})
+"""Vehicles that stop to unload."""
+UNLOADING_H = range(7, 21)
+"""The hours of the day, local, in which they do."""
 _TWO_WHEELS = frozenset({"bicycle", "bike", "motorcycle", "ebike", "e-bike", "electric_bicycle", "tricycle"})
 _CHARGED = frozenset({"ebike", "e-bike", "electric_bicycle", "motorcycle", "battery"})
 
@@ -25,7 +29,7 @@ class Rule(Struct, frozen=True, kw_only=True):
 
 
 RULES: tuple[Rule, ...] = (
-    Rule(names=("fire",), labels=_VEHICLES, code="fire_lane_blocked", dwell_s=120),
+    Rule(names=("fire",), labels=_VEHICLES, code=FIRE_LANE, dwell_s=120),
     Rule(names=("stair", "lift", "elevator"), labels=_CHARGED, code="ebike_indoors", dwell_s=3),
     Rule(names=("no_park",), labels=_TWO_WHEELS, code="stray_bikes", dwell_s=600),
 )

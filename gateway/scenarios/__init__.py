@@ -8,13 +8,12 @@ from __future__ import annotations
 from gateway.policy import Policy
 from gateway.scenarios.access import FEVER, OLD_CREDENTIAL, TAILGATING
 from gateway.scenarios.equipment import FLAPPING, GROUP_DARK, STAIR_CIRCUIT
-from gateway.scenarios.vehicles import PARKING_FULL, VISIT
+from gateway.scenarios.vehicles import PARKING_FULL
 
 SCENARIOS: tuple[Policy, ...] = (
     TAILGATING,
     OLD_CREDENTIAL,
     FEVER,
-    VISIT,
     PARKING_FULL,
     FLAPPING,
     GROUP_DARK,

@@ -39,6 +39,8 @@ class Lanes:
     def passes(self, random: Random, text: str, at: datetime, lane: str, *, let_in: bool = True) -> None:
         """A car comes to the lane; the guard opens for whom the gateway does not (`let_in`)."""
         world, chance = self.world, random.random()
+        if let_in:
+            world.drives(text, at, inward=lane == IN)
         if chance < UNREAD:
             if let_in:
                 self._arm(lane, at + seconds(random.uniform(10, 30)), random)
@@ -86,7 +88,8 @@ def cars(world: World, registered: list[Car]) -> None:
     strangers(lanes)
     blocked(lanes, [car for car in registered if car.listing == "block"])
     zombies(lanes, [car for car in registered if car.listing == "allow"])
-    bays(world)
+    turned_away(lanes, bays(world))
+    asks_the_way(lanes)
 
 
 def _days(world: World) -> range:
@@ -180,21 +183,44 @@ def zombies(lanes: Lanes, residents_: list[Car]) -> None:
         )
 
 
-def bays(world: World) -> None:
+def turned_away(lanes: Lanes, came: list[datetime]) -> None:
+    """Who came while no bay was free: most see it at the entry and drive off; a few wait and are let in after all."""
+    random = lanes.world.random("turned away")
+    for at in came:
+        text = plate(random)
+        lanes.passes(random, text, at, IN, let_in=False)
+        if random.random() < 0.2:
+            later = at + minutes(random.uniform(3, 20))
+            lanes.passes(random, text, later, IN)
+            lanes.passes(random, text, later + hours(random.uniform(0.5, 4)), OUT)
+        else:
+            lanes.world.turned_away.append(at)
+
+
+def asks_the_way(lanes: Lanes) -> None:
+    """A stranger stops at the entry, asks the way and drives off, whether there is room or not."""
+    random = lanes.world.random("asks the way")
+    for at in lanes.world.times(random, 40, hours=(8, 22)):
+        lanes.passes(random, plate(random), at, IN, let_in=False)
+
+
+def bays(world: World) -> list[datetime]:
     """Twelve public bays; by evening there are more cars than bays, and some drive on (停车难). A bay's sensor tells
-    every change by radio, and how it stands every hour.
+    every change by radio, and how it stands every hour. Gives when somebody came in vain.
     """
     random = world.random("bays")
     every = [bay.id for bay in world.of("bay")]
     free_at: dict[str, datetime] = dict.fromkeys(every, world.start)
     taken: list[tuple[datetime, datetime, str]] = []
+    in_vain: list[datetime] = []
     at = world.start
     while at < world.end:
         hour = (at - world.start).total_seconds() / 3600 % 24
         at += minutes(random.expovariate(1 / (14 if 17 <= hour < 21 else 55)))
         free = [bay for bay in every if free_at[bay] <= at]
         if not free:
-            continue  # turned away
+            in_vain.append(at)
+            continue
         bay = random.choice(free)
         leaves = at + hours(random.uniform(6, 13) if 17 <= hour < 23 else random.uniform(0.5, 5))
         free_at[bay] = leaves
@@ -209,6 +235,7 @@ def bays(world: World) -> None:
     for start, end in _full(taken, len(every)):
         if end - start >= minutes(30) and start < world.end:
             world.happened("parking full", start + minutes(30), end, "parking_full")
+    return in_vain
 
 
 def _full(taken: list[tuple[datetime, datetime, str]], bays_: int) -> list[tuple[datetime, datetime]]:

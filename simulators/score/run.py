@@ -21,7 +21,7 @@ from simulators.score.lights import lights
 from simulators.score.links import links
 from simulators.score.place import cars as registered_cars
 from simulators.score.place import install, tenants
-from simulators.score.scoring import Changed, Score, score
+from simulators.score.scoring import Changed, Rounded, Score, TurnedAway, score
 from simulators.score.wire import Fact, arriving
 from simulators.score.world import COMMUNITY, LEAD_IN_DAYS, MIDNIGHT, World
 from simulators.score.yard import yard
@@ -61,6 +61,7 @@ def world_of(seed: int, days: int) -> tuple[World, bytes]:
         "vehicles": registered,
         "residents": homes,
         "settings": {"community": COMMUNITY},
+        "parked": world.parked(),
     }
     return world, msgspec.json.encode(setup)
 
@@ -77,9 +78,15 @@ def run(seed: int, days: int, progress: Progress = lambda facts, _total: facts, 
         decide(setup, progress(facts, len(facts)), out)
         took = time.monotonic() - begin
         out.seek(0)
-        read = msgspec.json.Decoder(Changed).decode
-        changes = [read(line) for line in out]
-    counted = score(world.incidents, changes, device_days=float(len(world.devices) * days), since=world.start)
+        read = msgspec.json.Decoder(Changed | Rounded | TurnedAway).decode
+        said = [read(line) for line in out]
+    counted = score(
+        world.incidents,
+        said,
+        device_days=float(len(world.devices) * days),
+        since=world.start,
+        turned_away=world.turned_away,
+    )
     return Scored(
         seed=seed,
         days=days,

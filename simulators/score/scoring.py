@@ -22,7 +22,23 @@ ZOMBIE = "vehicle_overstay"
 BINS = (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
-class Changed(Struct, frozen=True, kw_only=True):
+class Rounded(Struct, frozen=True, kw_only=True, tag="round", tag_field="line"):
+    """A guard looked for a car, in the shape of `gateway.rehearsal.Rounded`."""
+
+    at: datetime
+    plate: str
+    probability: float
+    here: bool
+    alert: bool
+
+
+class TurnedAway(Struct, frozen=True, kw_only=True, tag="turned_away", tag_field="line"):
+    """One was counted that drove off, in the shape of `gateway.rehearsal.TurnedAway`."""
+
+    at: datetime
+
+
+class Changed(Struct, frozen=True, kw_only=True, tag="changed", tag_field="line"):
     """A change of an alert, in the shape of `gateway.rehearsal.Changed`."""
 
     at: datetime
@@ -41,11 +57,13 @@ class Scenario(Struct, frozen=True, kw_only=True):
     """One scenario's figures. `found` of the `incidents` were told by `right` alerts (several may tell the same one);
     `false` alerts of its types told none. Delays in seconds, from the incident's start to the first alert. `recall`:
     share of the incidents that were told; `precision`: share of the alerts that were right; None: there were none.
+    `by_round`: of those found, first told when a guard had found the car on a round.
     """
 
     scenario: str
     incidents: int
     found: int
+    by_round: int
     right: int
     false: int
     delay_p50_s: float | None
@@ -74,6 +92,26 @@ class Calibration(Struct, frozen=True, kw_only=True):
     brier_constant: float | None
 
 
+class Rounds(Struct, frozen=True, kw_only=True):
+    """What the list for a round was worth: `looked` cars were looked for on rounds, `here` of them were there. `looks`:
+    the probability of every car that was looked for, on a round or for an alert, against its being there.
+    """
+
+    looked: int
+    here: int
+    looks: Calibration
+
+
+class TurnAways(Struct, frozen=True, kw_only=True):
+    """Cars that drove off because the car park was full: how many did, how many were counted, and of these how many
+    were such (within a minute, each once).
+    """
+
+    happened: int
+    counted: int
+    right: int
+
+
 class Score(Struct, frozen=True, kw_only=True):
     """The whole. `explained`: alerts that follow from something true and are counted neither way. `false_by_type`:
     the false alerts by the type of the alert, the most frequent first.
@@ -87,11 +125,23 @@ class Score(Struct, frozen=True, kw_only=True):
     device_days: float
     false_per_1000_device_days: float
     calibration: Calibration
+    rounds: Rounds
+    turn_aways: TurnAways
     missed: tuple[str, ...]
 
 
-def score(incidents: Sequence[Incident], changes: Iterable[Changed], *, device_days: float, since: datetime) -> Score:
-    """Compare. Alerts before `since` are of the lead-in and do not count."""
+def score(
+    incidents: Sequence[Incident],
+    said: Sequence[Changed | Rounded | TurnedAway],
+    *,
+    device_days: float,
+    since: datetime,
+    turned_away: Sequence[datetime] = (),
+) -> Score:
+    """Compare. What was said before `since` is of the lead-in and does not count."""
+    changes = [one for one in said if isinstance(one, Changed)]
+    rounds = [one for one in said if isinstance(one, Rounded) and one.at >= since]
+    found_here = frozenset((one.plate, one.at) for one in rounds if one.here and not one.alert)
     asked = [c for c in changes if c.change in ASKS and not c.hidden and c.at >= since and c.type not in ABOUT_THE_DESK]
     told: dict[int, list[Changed]] = defaultdict(list)
     false: list[Changed] = []
@@ -110,14 +160,22 @@ def score(incidents: Sequence[Incident], changes: Iterable[Changed], *, device_d
     for change in false:
         by_type[change.type] += 1
     return Score(
-        scenarios=tuple(_scenarios(incidents, told, by_type)),
+        scenarios=tuple(_scenarios(incidents, told, by_type, found_here)),
         alerts=len(asked),
         explained=explained,
         false=len(false),
         false_by_type=dict(sorted(by_type.items(), key=lambda held: (-held[1], held[0]))),
         device_days=device_days,
         false_per_1000_device_days=round(len(false) / device_days * 1000, 2),
-        calibration=calibration([c for c in asked if c.type == ZOMBIE], incidents),
+        calibration=calibration(
+            [(c.confidence, any(_tells(c, i) for i in incidents)) for c in asked if c.type == ZOMBIE]
+        ),
+        rounds=Rounds(
+            looked=sum(not one.alert for one in rounds),
+            here=sum(one.here and not one.alert for one in rounds),
+            looks=calibration([(one.probability, one.here) for one in rounds]),
+        ),
+        turn_aways=_turn_aways(turned_away, [one.at for one in said if isinstance(one, TurnedAway)]),
         missed=tuple(_missed(incidents, told)),
     )
 
@@ -140,7 +198,10 @@ def _follows(change: Changed, incident: Incident) -> bool:
 
 
 def _scenarios(
-    incidents: Sequence[Incident], told: dict[int, list[Changed]], false: dict[str, int]
+    incidents: Sequence[Incident],
+    told: dict[int, list[Changed]],
+    false: dict[str, int],
+    found_here: frozenset[tuple[str, datetime]],
 ) -> Iterable[Scenario]:
     """A false alert is counted at the first scenario that its type belongs to by itself."""
     of: dict[str, list[int]] = defaultdict(list)
@@ -162,6 +223,7 @@ def _scenarios(
             scenario=name,
             incidents=len(numbers),
             found=len(delays),
+            by_round=sum(_by_round(told[n], found_here) for n in numbers if n in told),
             right=right,
             false=wrong,
             recall=round(len(delays) / len(numbers), 4),
@@ -169,6 +231,22 @@ def _scenarios(
             delay_p50_s=round(median(delays), 1) if delays else None,
             delay_max_s=round(max(delays), 1) if delays else None,
         )
+
+
+def _by_round(tellings: list[Changed], found_here: frozenset[tuple[str, datetime]]) -> bool:
+    first = min(tellings, key=lambda change: change.at)
+    return (first.subject, first.at) in found_here
+
+
+def _turn_aways(happened: Sequence[datetime], counted: Sequence[datetime]) -> TurnAways:
+    left = sorted(happened)
+    right = 0
+    for at in sorted(counted):
+        meant = next((one for one in left if abs(one - at) <= timedelta(minutes=1)), None)
+        if meant is not None:
+            left.remove(meant)
+            right += 1
+    return TurnAways(happened=len(happened), counted=len(counted), right=right)
 
 
 MAIN = {
@@ -191,11 +269,9 @@ def _missed(incidents: Sequence[Incident], told: dict[int, list[Changed]]) -> It
             yield f"{incident.scenario} at {where}, {incident.start:%d %b %H:%M}"
 
 
-def calibration(candidates: Sequence[Changed], incidents: Sequence[Incident]) -> Calibration:
-    """What the candidates' confidence says of their being zombie cars, by bins."""
-    pairs = [
-        (change.confidence, float(any(_tells(change, incident) for incident in incidents))) for change in candidates
-    ]
+def calibration(candidates: Iterable[tuple[float, bool]]) -> Calibration:
+    """What a probability says of the truth, by bins."""
+    pairs = [(probability, float(true)) for probability, true in candidates]
     if not pairs:
         return Calibration(bins=(), brier=None, brier_constant=None)
     bins = []

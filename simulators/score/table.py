@@ -15,9 +15,10 @@ def show(scored: Scored, console: Console) -> None:
     """Every scenario, what was cried for nothing, and what the candidates' score is worth."""
     score = scored.score
     head = f"{scored.days} days, {scored.devices} devices, seed {scored.seed}: {scored.facts:,} facts"
-    table = Table(title=head, caption="again: further alerts of an incident that was told already")
+    caption = "by round: found since a guard looked; again: further alerts of an incident that was told already"
+    table = Table(title=head, caption=caption)
     table.add_column("scenario")
-    for name in ("incidents", "found", "recall", "false", "precision", "again", "delay p50", "delay max"):
+    for name in ("incidents", "found", "by round", "recall", "false", "precision", "again", "delay p50", "delay max"):
         table.add_column(name, justify="right")
     for one in score.scenarios:
         table.add_row(*_row(one))
@@ -26,7 +27,11 @@ def show(scored: Scored, console: Console) -> None:
     console.print(f"alerts {score.alerts}, of them false {score.false} ({each or 'none'}), explained {score.explained}")
     per = score.false_per_1000_device_days
     console.print(f"false alerts per 1,000 device-days: {per} (of {score.device_days:,.0f} device-days)")
-    _calibration(score.calibration, console)
+    _calibration(score.calibration, "zombie-car candidates", console)
+    console.print(f"looked for on rounds {score.rounds.looked}, of them there {score.rounds.here}")
+    _calibration(score.rounds.looks, "cars looked for", console)
+    away = score.turn_aways
+    console.print(f"turned away by a full car park {away.happened}, counted {away.counted}, of them right {away.right}")
     for missed in score.missed[:MISSED_SHOWN]:
         console.print(f"missed: {missed}")
 
@@ -36,6 +41,7 @@ def _row(one: Scenario) -> tuple[str, ...]:
         one.scenario,
         str(one.incidents),
         str(one.found),
+        str(one.by_round or ""),
         _share(one.recall),
         str(one.false),
         _share(one.precision),
@@ -58,12 +64,12 @@ def _length(seconds: float | None) -> str:
     return f"{seconds:.1f} s"
 
 
-def _calibration(calibration: Calibration, console: Console) -> None:
+def _calibration(calibration: Calibration, what: str, console: Console) -> None:
     if calibration.brier is None:
-        console.print("no zombie-car candidates")
+        console.print(f"no {what}")
         return
-    table = Table(title="zombie-car candidates by score")
-    for name in ("score", "candidates", "mean score", "share that were"):
+    table = Table(title=f"{what} by probability")
+    for name in ("probability", "cars", "mean", "share that were"):
         table.add_column(name, justify="right")
     for one in calibration.bins:
         table.add_row(f"{one.low:g} to {one.high:g}", str(one.candidates), f"{one.mean_score:.3f}", f"{one.share:.3f}")

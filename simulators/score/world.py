@@ -49,6 +49,14 @@ class Said(Struct, frozen=True, kw_only=True):
     inside: bool = False
 
 
+class Parked(Struct, frozen=True, kw_only=True):
+    """A car truly stands on the estate from `start` until `end`. What a guard who looks for it finds."""
+
+    plate: str
+    start: datetime
+    end: datetime
+
+
 class Away(Struct, frozen=True, kw_only=True):
     """A device is not heard from `start` until `end`; `stored`: it keeps what happens and tells it afterwards."""
 
@@ -78,6 +86,9 @@ class World:
         self.incidents: list[Incident] = []
         self.away: list[Away] = []
         self.clocks: list[Clock] = []
+        self.turned_away: list[datetime] = []
+        self._inside: dict[str, datetime] = {}
+        self._parked: list[Parked] = []
 
     def random(self, scenario: str) -> Random:
         """Random numbers of this scenario alone."""
@@ -117,6 +128,18 @@ class World:
                     explains=frozenset((*explains, *codes) if told_before else explains),
                 )
             )
+
+    def drives(self, plate: str, at: datetime, *, inward: bool) -> None:
+        """A car truly came in or left; of one car in the order of time."""
+        if inward:
+            self._inside[plate] = at
+        elif plate in self._inside:
+            self._parked.append(Parked(plate=plate, start=self._inside.pop(plate), end=at))
+
+    def parked(self) -> list[Parked]:
+        """Every stay that began within the time told of, to its end or the month's."""
+        still = [Parked(plate=plate, start=at, end=self.end) for plate, at in self._inside.items()]
+        return self._parked + still
 
     def times(self, random: Random, a_month: float, *, hours: tuple[float, float] = (0, 24)) -> Iterator[datetime]:
         """Moments at this rate (per 30 days), each within these local hours; in no order. A rate that does not come to

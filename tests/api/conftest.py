@@ -30,7 +30,7 @@ from devices.model import Decoded, Device, Outgoing, Protocol
 from devices.protocols import PROTOCOLS
 from gateway import directory as directory_module
 from gateway.access import AccessBook
-from gateway.actions import AcceptScene, Action, RefusedError, ReloadDirectory, SendCommand
+from gateway.actions import AcceptScene, Action, MarkVehicle, RefusedError, ReloadDirectory, SendCommand
 from gateway.attached import StreamState
 from gateway.changes import Changes, DeviceState
 from gateway.courier import Courier
@@ -44,7 +44,10 @@ from gateway.intake import Intake
 from gateway.journal import CommitError, Journal
 from gateway.lists import Lists
 from gateway.parts import restored_hub
+from gateway.presencebook import Inside
 from gateway.reader import Reader
+from gateway.rounds import mark
+from gateway.scenarios.vehicles import PARKING_FULL, Lot
 from gateway.scene_acceptance import accept
 from gateway.schema import FIRST_SOURCE
 from gateway.settings import Settings
@@ -159,6 +162,8 @@ class Estate:
                 return known or self.hub.request(action, uuid.uuid4().hex, now, Changes(), turn)
             case AcceptScene():
                 return accept(action, self.hub, self.directory, (), now, batch=Changes(), turn=turn)
+            case MarkVehicle():
+                return mark(action, self.hub, self.directory, now, batch=Changes(), turn=turn)
             case _:
                 return self.alerts.transition(action, now, batch=Changes(), turn=turn)
 
@@ -196,6 +201,13 @@ class Estate:
 
     def listen(self, seconds: float) -> None:
         self.listened = seconds
+
+    def inside(self, community: str, now: datetime) -> list[Inside]:
+        return self.hub.presence.inside(community, now)
+
+    def lot(self, community: str) -> Lot:
+        held = self.hub.states.policies.get((PARKING_FULL.name, community))
+        return held if isinstance(held, Lot) else Lot()
 
     def last_seen(self, device_id: str) -> datetime | None:
         state = self.hub.states.devices.get(device_id)

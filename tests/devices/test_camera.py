@@ -87,7 +87,7 @@ def test_a_spoilt_picture_is_an_alert_until_it_is_good_again(fault: CameraFault)
     ("zone", "label", "code", "after"),
     [
         ("fire-lane", "car", "fire_lane_blocked", 120),
-        ("Fire lane north", "Truck", "fire_lane_blocked", 120),
+        ("Fire lane north", "Truck", "fire_lane_blocked", 900),
         ("fire-lane", "person", "zone_intrusion", 60),
         ("lift-3", "ebike", "ebike_indoors", 3),
         ("stairs", "battery", "ebike_indoors", 3),
@@ -103,3 +103,24 @@ def test_what_a_zone_is_for_says_what_something_in_it_means(zone: str, label: st
     assert changes(run.until(after - 1)) == []
     assert changes(run.until(after)) == [f"+{code}"]
     assert changes(run.say(ObjectDetected(at=at(after + 5), present=False, **seen))) == [f"-{code}"]
+
+
+@pytest.mark.parametrize(
+    ("label", "hour", "unload_s", "after"),
+    [
+        ("van", 3, 900, 900),
+        ("van", 3, 300, 300),
+        ("van", 3, 0, 120),
+        ("van", 8.9, 900, 900),
+        ("van", 9, 900, 120),
+        ("truck", -5.5, 900, 120),
+        ("car", 3, 900, 120),
+    ],
+)
+def test_a_van_may_unload_in_the_fire_lane_by_day(label: str, hour: float, unload_s: float, after: float) -> None:
+    """Hours after noon in Shanghai, where the table's time begins."""
+    run = Run(CAMERA, unload_s=unload_s)
+    start = hour * 3600
+    run.say(ObjectDetected(at=at(start), label=label, zone="fire-1", track="t1"))
+    assert changes(run.until(start + after - 1)) == []
+    assert changes(run.until(start + after)) == ["+fire_lane_blocked"]

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from socket import AF_INET, SOCK_STREAM, socket
 from typing import Any
@@ -25,10 +26,12 @@ from devices.events import (
     CameraFault,
     CameraHealthChanged,
     CommandResult,
+    Direction,
     DoorAlarm,
     DoorAlarmed,
     DoorChanged,
     Event,
+    VehiclePassed,
 )
 from gateway.broker import DEVICE_USER
 from gateway.runtime import Gateway
@@ -117,7 +120,7 @@ class Site:
             mqtt=Mqtt(listen=f"127.0.0.1:{self.mqtt_port}", sync="interval"),
             http=Http(port=self.port),
             faces=Faces(workers=1),
-            policies=Policies(nobody_passed_s=1),
+            policies=Policies(nobody_passed_s=1, visit_h=1 / 3600),
             delays=Delays(on_s={"camera_moved": 0}),
         )
         self.gateway = Gateway(settings)
@@ -330,6 +333,24 @@ def test_a_gate_is_opened_once_and_only_after_a_confirmation_that_names_it(site:
         expect(tile).to_contain_text("门已打开")
         [command] = site.commands("gate-c")
         assert (command["status"], command["requested_by"], gate.opened) == ("done", "夜班", 1)
+
+
+def test_a_car_on_the_round_is_marked_here_or_gone(site: Site, page: Page) -> None:
+    with _gate(site, "LANE-R", "西门入口", kind="barrier") as lane:
+        for plate in ("苏E36915", "皖C55555"):
+            lane.event(VehiclePassed(at=datetime.now(UTC), plate=plate, direction=Direction.IN))
+        inside = partial(site.admin.get, "/v1/vehicles/inside")
+        site.until(lambda: sum(one["overdue_since"] is not None for one in inside().json()["items"]) == 2)
+        _enter(page, site)
+        page.locator("[data-view=round]").click()
+        first, second = page.locator("[data-vehicle=苏E36915]"), page.locator("[data-vehicle=皖C55555]")
+        expect(first).to_contain_text("陌生车辆 · 已停 0 小时")
+        first.get_by_role("button", name="已离场").click()
+        expect(first).to_have_count(0)
+        expect(page.locator("#round-said")).to_contain_text("苏E36915：已记为离场")
+        second.get_by_role("button", name="在场").click()
+        expect(page.locator("#round-said")).to_contain_text("皖C55555：在场且超期")
+        assert [(one["plate"], one["seen_at"] is None) for one in inside().json()["items"]] == [("皖C55555", False)]
 
 
 def test_a_gate_that_has_gone_offline_cannot_be_opened(site: Site, page: Page) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.effects import ClearAlert, RaiseAlert
+from devices.effects import ClearAlert, RaiseAlert, RecordPoint
 from devices.events import (
     AccessDenied,
     AccessGranted,
@@ -135,36 +135,6 @@ def test_temperature_is_nobodys_business_without_a_named_period() -> None:
         assert len(policy.decide(policy.initial, hot, GATE, limits)[1]) == told
 
 
-# -- guests --
-
-
-@pytest.mark.parametrize(
-    ("listing", "code"), [(Listing.UNKNOWN, "unknown_stays"), (Listing.VISITOR, "visitor_overstay")]
-)
-def test_a_guest_that_stays_is_told_once_and_is_over_when_it_leaves(listing: Listing, code: str) -> None:
-    run = played("visit", (checked(0, listing), BARRIER), (passed(9, Direction.IN), BARRIER), until=25 * H)
-    run.tell(passed(30 * H, Direction.OUT), BARRIER)
-    assert run.told == [("raise", code, "barrier-1"), ("clear", code, "barrier-1")]
-
-
-def test_a_resident_stays_as_long_as_they_like() -> None:
-    events = ((checked(0, Listing.ALLOW), BARRIER), (passed(9, Direction.IN), BARRIER))
-    assert played("visit", *events, until=900 * H).told == []
-
-
-def test_a_guest_whose_leaving_was_missed_counts_from_coming_again() -> None:
-    run = played("visit", (checked(0, Listing.UNKNOWN), BARRIER), (passed(9, Direction.IN), BARRIER))
-    run.tell(passed(20 * H, Direction.IN), BARRIER)
-    run.tick(at(30 * H))
-    assert run.told == []
-
-
-def test_a_guest_registered_meanwhile_is_no_guest() -> None:
-    run = played("visit", (checked(0, Listing.UNKNOWN), BARRIER), (passed(9, Direction.IN), BARRIER), until=25 * H)
-    run.tell(checked(26 * H, Listing.ALLOW), BARRIER)
-    assert run.told == [("raise", "unknown_stays", "barrier-1"), ("clear", "unknown_stays", "barrier-1")]
-
-
 # -- parking --
 
 BAYS = [Device(id=f"bay-{n}", kind="bay", protocol="native", address=f"B{n}", community="c1") for n in range(5)]
@@ -182,6 +152,54 @@ def test_a_private_bay_says_nothing_about_parking() -> None:
     private = Device(id="p", kind="bay", protocol="native", address="P", community="c1", params={"private": 1})
     policy = next(p for p in POLICIES if p.name == "parking_full")
     assert policy.scope(BayChanged(at=at(0), occupied=True), private) == ""
+
+
+# -- turned away --
+
+ENTRY = Device(id="in-1", kind="barrier", protocol="native", address="I1", community="c1", direction="in")
+EXIT = Device(id="out-1", kind="barrier", protocol="native", address="O1", community="c1", direction="out")
+FULL = [(BayChanged(at=at(n), occupied=True), bay) for n, bay in enumerate(BAYS)]
+
+
+def stands(seconds: float, plate: str = "苏A00001", listing: Listing = Listing.UNKNOWN) -> PlateChecked:
+    return PlateChecked(at=at(seconds), captured_at=at(seconds), plate=plate, listing=listing)
+
+
+def goes(seconds: float, plate: str = "苏A00001", direction: Direction = Direction.IN) -> VehiclePassed:
+    return VehiclePassed(at=at(seconds), plate=plate, direction=direction)
+
+
+@pytest.mark.parametrize(
+    ("events", "counted"),
+    [
+        ([*FULL, (stands(60), ENTRY)], [60]),
+        ([*FULL, (stands(60), ENTRY), (stands(70), ENTRY)], [60]),
+        ([*FULL, (stands(60), ENTRY), (stands(70, "苏A00002"), ENTRY)], [60, 70]),
+        ([*FULL, (stands(60), ENTRY), (goes(90), ENTRY)], []),
+        ([*FULL, (stands(60), ENTRY), (goes(20 * 60), ENTRY)], []),
+        ([*FULL, (stands(60), ENTRY), (goes(40 * 60), ENTRY)], [60]),
+        ([*FULL, (stands(60), ENTRY), (goes(90, ""), ENTRY)], []),
+        ([*FULL, (stands(60), ENTRY), (goes(90, "苏A00002"), ENTRY)], [60]),
+        ([*FULL, (stands(60), ENTRY), (goes(90, direction=Direction.OUT), EXIT)], [60]),
+        ([*FULL, (stands(60, listing=Listing.BLOCK), ENTRY)], []),
+        ([*FULL, (stands(60), EXIT)], []),
+        ([*FULL[:4], (stands(60), ENTRY)], []),
+        ([*FULL, (BayChanged(at=at(30), occupied=False), BAYS[0]), (stands(60), ENTRY)], []),
+    ],
+)
+def test_who_comes_while_it_is_full_and_does_not_go_in_was_turned_away(
+    events: list[tuple[Event, Device]], counted: list[float]
+) -> None:
+    run = played("parking_full", *events, until=2 * H)
+    points = [effect for effect in run.effects if isinstance(effect, RecordPoint)]
+    assert [point.at for point in points] == [at(seconds) for seconds in counted]
+    assert {(point.metric, point.device) for point in points} <= {("turned_away", "in-1")}
+
+
+def test_the_alert_of_a_full_car_park_says_how_many_were_turned_away() -> None:
+    run = played("parking_full", *FULL, (stands(60), ENTRY), (stands(2000, "苏A00002"), ENTRY), until=3 * H)
+    told = [effect.detail for effect in run.effects if isinstance(effect, RaiseAlert)]
+    assert told[-1] == {"bays": 5, "turned_away": 2}
 
 
 # -- flapping --

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from simulators.score import run as score_run
 from simulators.score.run import Scored, run, world_of
-from simulators.score.scoring import Changed, score
+from simulators.score.scoring import Changed, Rounded, TurnedAway, score
 from simulators.score.wire import Fact, arriving
 from simulators.score.world import MIDNIGHT, Incident
 
@@ -96,6 +96,30 @@ def test_calibration_holds_the_score_against_what_the_cars_were() -> None:
     assert [(one.candidates, one.share) for one in told.bins] == [(3, 0.0), (1, 1.0)]
     assert told.brier == pytest.approx((3 * 0.05**2 + 0.1**2) / 4, abs=1e-4)
     assert told.brier_constant == pytest.approx(0.25 * 0.75, abs=1e-4)
+
+
+def test_a_car_found_on_a_round_is_told_by_the_alert_that_follows() -> None:
+    stands = replace(INCIDENT, codes=frozenset({"unknown_stays"}), devices=frozenset(), subject="苏A00001")
+    told = replace(ALERT, type="unknown_stays", subject="苏A00001")
+    looks = [
+        Rounded(at=ALERT.at, plate="苏A00001", probability=0.3, here=True, alert=False),
+        Rounded(at=ALERT.at, plate="苏A00002", probability=0.1, here=False, alert=False),
+        Rounded(at=ALERT.at, plate="苏A00003", probability=0.9, here=True, alert=True),
+        Rounded(at=MIDNIGHT - HOUR, plate="苏A00004", probability=0.1, here=False, alert=False),
+    ]
+    by_round = score((stands,), [told, *looks], device_days=1, since=MIDNIGHT)
+    assert [(one.found, one.by_round) for one in by_round.scenarios] == [(1, 1)]
+    assert (by_round.rounds.looked, by_round.rounds.here) == (2, 1)
+    assert [(one.candidates, one.share) for one in by_round.rounds.looks.bins] == [(1, 0.0), (1, 1.0), (1, 1.0)]
+    by_itself = score((stands,), [told, looks[2]], device_days=1, since=MIDNIGHT)
+    assert [(one.found, one.by_round) for one in by_itself.scenarios] == [(1, 0)]
+
+
+def test_turn_aways_are_counted_against_those_that_were() -> None:
+    counted = [TurnedAway(at=MIDNIGHT + HOUR), TurnedAway(at=MIDNIGHT + HOUR), TurnedAway(at=MIDNIGHT + 3 * HOUR)]
+    true = [MIDNIGHT + HOUR, MIDNIGHT + 2 * HOUR, MIDNIGHT + 3 * HOUR + timedelta(seconds=59)]
+    away = score((INCIDENT,), counted, device_days=1, since=MIDNIGHT, turned_away=true).turn_aways
+    assert (away.happened, away.counted, away.right) == (3, 3, 2)
 
 
 # -- the whole ---------------------------------------------------------------------------------------------------------

@@ -67,6 +67,9 @@ export const me = () => getJson("/v1/me");
 export const alert = (id, signal) => getJson(`/v1/alerts/${encodeURIComponent(id)}`, { signal });
 export const devices = () => getJson("/v1/devices");
 export const deviceList = (id) => getJson(`/v1/devices/${encodeURIComponent(id)}/list`);
+export const inside = () => getJson("/v1/vehicles/inside");
+export const markInside = (key, here, entered) =>
+  postJson(`/v1/vehicles/inside/${encodeURIComponent(key)}`, { here, entered_at: entered });
 export const command = (id) => getJson(`/v1/commands/${encodeURIComponent(id)}`);
 export const acknowledge = (id, reason) => postJson(`/v1/alerts/${encodeURIComponent(id)}/acknowledge`, { reason });
 export const notThisPerson = (person, evidence) =>

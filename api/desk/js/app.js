@@ -1,4 +1,4 @@
-// The desk: signing in, the two views, keys, and what the live feed sets in motion.
+// The desk: signing in, the three views, keys, and what the live feed sets in motion.
 
 import * as api from "./api.js";
 import * as detail from "./detail.js";
@@ -9,6 +9,7 @@ import { onLanguage, pick, switchLanguage, t, translatePage } from "./i18n.js";
 import { nextTheme, startLook } from "./look.js";
 import * as queue from "./queue.js";
 import { may, setScopes } from "./rights.js";
+import * as rounds from "./rounds.js";
 import { forgetToken, savedToken, saveToken, tokenFromLink } from "./session.js";
 import { ring, startSound } from "./sound.js";
 import * as store from "./store.js";
@@ -57,6 +58,7 @@ function openDesk() {
   $("login").hidden = true;
   $("desk").hidden = false;
   document.querySelector("[data-view=devices]").hidden = !may("devices:read");
+  document.querySelector("[data-view=round]").hidden = !may("vehicles:read");
   show("alerts");
   stream = openStream({
     onOpen: () => { store.load(); if (may("devices:read")) devices.load(); if (detail.shownId()) detail.refresh(); },
@@ -123,8 +125,10 @@ function show(view) {
   }
   $("view-alerts").hidden = view !== "alerts";
   $("view-devices").hidden = view !== "devices";
+  $("view-round").hidden = view !== "round";
   devices.render();
   if (view === "devices") devices.load();
+  if (view === "round") rounds.load();
 }
 
 const openDetail = (open) => $("view-alerts").classList.toggle("reading", open);
@@ -182,6 +186,7 @@ function start() {
   queue.startQueue(chosen);
   detail.startDetail(backToList);
   devices.startDevices();
+  rounds.startRounds();
   store.onChange(showCounts);
   onLanguage(() => { showLink(); showCounts(); });
   api.onRefused(() => { forgetToken(); if (stream) showLogin(t("login.refused")); });
