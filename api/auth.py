@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from api.errors import ApiError
 from api.facade import TheGateway
+from gateway.schema import FIRST_SOURCE
 from gateway.store import Store, us, when
 
 SCOPES: dict[str, str] = {
@@ -57,12 +58,20 @@ ROLES: dict[str, tuple[str, ...]] = {
 _TOKEN = re.compile(r"^linli_([0-9a-f]{12})_([0-9a-f]{64})$")
 
 
+OPERATOR = " / "
+"""Between the name of a token and who of a backend did something with it, in the record."""
+_SOURCE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
 class Token(Struct, frozen=True, kw_only=True):
-    """A token as it is kept: without its secret."""
+    """A token as it is kept: without its secret. `source`: whose entries it synchronises; a new token of the same
+    source goes on where the old one ended.
+    """
 
     id: str
     name: str
     scopes: frozenset[str]
+    source: str = FIRST_SOURCE
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
@@ -73,21 +82,34 @@ class Token(Struct, frozen=True, kw_only=True):
 
 
 def create_token(
-    store: Store, *, name: str, scopes: Iterable[str], now: datetime, days: float | None = None
+    store: Store,
+    *,
+    name: str,
+    scopes: Iterable[str],
+    now: datetime,
+    days: float | None = None,
+    source: str = FIRST_SOURCE,
 ) -> tuple[Token, str]:
     """A new token and, this once, its text.
 
-    :raises ValueError: a scope is unknown, or the name is empty.
+    :raises ValueError: a scope is unknown, the name is empty, or the source is no name for one.
     """
     wanted = frozenset(scopes)
     if unknown := wanted - SCOPES.keys():
         raise ValueError(f"there is no scope {', '.join(sorted(unknown))}; there are {', '.join(SCOPES)}")
     if not name.strip():
         raise ValueError("a token needs a name: it stands in the record of what is done with it")
+    if OPERATOR in name:
+        raise ValueError(
+            f"a token's name has no {OPERATOR.strip()!r} between blanks: behind it stands who of a backend did it"
+        )
+    if not _SOURCE.fullmatch(source):
+        raise ValueError("a source has 1 to 64 small letters, digits, . _ and -, first a letter or digit")
     token = Token(
         id=secrets.token_hex(6),
         name=name.strip(),
         scopes=wanted,
+        source=source,
         created_at=now,
         expires_at=now + timedelta(days=days) if days is not None else None,
     )
@@ -95,8 +117,8 @@ def create_token(
     expires = us(token.expires_at) if token.expires_at else None
     with store.write() as db:
         db.execute(
-            "INSERT INTO tokens VALUES(?, ?, ?, ?, ?, ?, NULL)",
-            (token.id, _hash(secret), token.name, json.dumps(sorted(wanted)), us(now), expires),
+            "INSERT INTO tokens(id, hash, name, scopes, created_at, expires_at, source) VALUES(?, ?, ?, ?, ?, ?, ?)",
+            (token.id, _hash(secret), token.name, json.dumps(sorted(wanted)), us(now), expires, source),
         )
     return token, f"linli_{token.id}_{secret}"
 
@@ -134,6 +156,7 @@ def _token(row: sqlite3.Row) -> Token:
         id=row["id"],
         name=row["name"],
         scopes=frozenset(json.loads(row["scopes"])),
+        source=row["source"],
         created_at=when(row["created_at"]),
         expires_at=when(row["expires_at"]) if row["expires_at"] is not None else None,
         revoked_at=when(row["revoked_at"]) if row["revoked_at"] is not None else None,

@@ -58,14 +58,24 @@ def problem(
         "status": status,
         "detail": detail,
         "instance": request.url.path,
+        "code": HTTPStatus(status).name.lower(),
     }
     return JSONResponse(body | (more or {}), status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def _alert(request: Request, error: Exception) -> JSONResponse:
+    """Why an alert does not allow it, for programs, too: `code`, who was faster, where it stands."""
+    if not isinstance(error, AlertError):
+        raise error
+    more = {"code": error.code, "who": error.who, "stands": error.stands.value if error.stands else None}
+    return problem(request, STATUSES[AlertError], str(error), more=more)
 
 
 def install(app: FastAPI) -> None:
     """Answer every known error with a problem. Unknown ones are our bug and stay a plain 500."""
     for error, status in STATUSES.items():
         app.add_exception_handler(error, _told(status))
+    app.add_exception_handler(AlertError, _alert)
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -82,6 +82,7 @@ class AlertView(Shape):
     unowned_since: Utc | None = Field(description="null: somebody has acknowledged or claimed it.")
     chattering: bool = Field(description="It comes and goes; it is over only when it has been quiet for a while.")
     work: Work
+    work_at: Utc | None = Field(description="When the work last moved.")
     assignee: str
     community: str
     grid: str
@@ -110,6 +111,10 @@ class HistoryEntry(Shape):
     actor: str
     reason: str
     at: Utc
+
+
+class AlertDone(AlertView):
+    changed: list[str] = Field(description="Which fields this changed; empty: it stood so already.")
 
 
 class AlertWithHistory(AlertView):
@@ -161,6 +166,13 @@ class WorkUpdate(Shape):
     reason: Annotated[str, Field(max_length=500)] = ""
     if_work: Work | None = Field(
         default=None, description="Only if it stands so; else 409: somebody was faster. For what is done by itself."
+    )
+    step: Annotated[str, Field(max_length=64)] = Field(
+        default="",
+        description="Your own id of this step: told again, it changes nothing, even if more has happened since.",
+    )
+    operator: Annotated[str, Field(max_length=64)] = Field(
+        default="", description="Who of yours did it; stands in the history behind the token's name."
     )
 
 
@@ -436,6 +448,7 @@ class ReceiptView(Shape):
     photos_deleted: int = Field(description="Enrolled photos and captures that showed the person.")
     at: Utc
     terminals: list[str] = Field(description="Devices that may still hold a copy; each counts until it confirms.")
+    changed: bool = Field(description="false: the consent was withdrawn before; the counts were told then.")
 
 
 class ReceiptState(Shape):
@@ -517,6 +530,15 @@ class VehicleView(VehicleBody):
     plate: str = Field(examples=["粤B12345"])
 
 
+class VehicleDone(VehicleView):
+    changed: list[str] = Field(description="Which fields this changed; empty: it was so already.")
+
+
+class VehicleRemoved(Shape):
+    plate: str
+    removed: bool = Field(description="false: there was none, or it had been removed before.")
+
+
 class VehicleList(Shape):
     items: list[VehicleView]
 
@@ -577,6 +599,14 @@ class SiteView(Shape):
 
 class PlaceList(Shape):
     items: Annotated[list[PlaceBody], Field(max_length=10_000)]
+
+
+class PlacesDone(PlaceList):
+    """Every place, and what changed: ids."""
+
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
 
 
 class ShiftBody(Shape):
@@ -671,6 +701,9 @@ class DeskLoadView(Shape):
     severity_share: dict[str, float] = Field(description="By severity, fractions of `asked`.")
 
 
+NewSecret = Annotated[str, Field(pattern="^whsec_[A-Za-z0-9+/]{32,88}={0,2}$", max_length=96)]
+
+
 class SubscriptionBody(Shape):
     """Where alerts are delivered, as signed CloudEvents (Standard Webhooks)."""
 
@@ -693,6 +726,12 @@ class SubscriptionBody(Shape):
     )
     from_start: bool = Field(default=False, description="Deliver what is stored already, too.")
 
+    secret: NewSecret | None = Field(
+        default=None,
+        description="Your own secret, 24 to 64 bytes. Write it down, then ask: the same url and secret again make no "
+        "second subscription. Left out: one is made, and shown this once.",
+    )
+
 
 class SubscriptionView(Shape):
     id: str
@@ -710,17 +749,29 @@ class SubscriptionView(Shape):
 
 class SubscriptionCreated(SubscriptionView):
     secret: str = Field(description="Shown this once: whsec_...", examples=["whsec_..."])
+    changed: bool = Field(description="false: there was such a subscription already, and this is it.")
+
+
+class SubscriptionRemoved(Shape):
+    id: str
+    removed: bool = Field(description="false: there was none, or it had been removed before.")
 
 
 class Rotation(Shape):
     """How long the secret before stays good beside the new one."""
 
     overlap_hours: float = Field(default=24, ge=0.1, le=24 * 14)
+    secret: NewSecret | None = Field(
+        default=None,
+        description="Your own new secret, 24 to 64 bytes: said again it changes nothing. Left out: one is made, and a "
+        "repeated request makes another, in place of the one whose answer was lost.",
+    )
 
 
 class Rotated(Shape):
     secret: str = Field(description="Shown this once: whsec_...", examples=["whsec_..."])
     old_until: Utc = Field(description="Until then every delivery carries two signatures, one with each secret.")
+    changed: bool = Field(description="false: it was the secret already.")
 
 
 class SubscriptionList(Shape):

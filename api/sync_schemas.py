@@ -151,6 +151,14 @@ class SyncRefusal(Shape):
     why: Why
     error: str = Field(description="In words; never a value, which may be personal.")
     fields: list[str] = Field(description="In which it differs from what is here.")
+    source: str = Field(description="Whose it is (`given_by_other`); empty: the estate's own.")
+
+
+class SyncShared(Shape):
+    """An entry that another source gives, too: it is theirs, and yours when they take it back."""
+
+    id: str
+    source: str
 
 
 class SyncAnswer(Shape):
@@ -167,9 +175,17 @@ class SyncAnswer(Shape):
     added: list[str]
     changed: list[SiteChange]
     removed: list[str]
-    unchanged: int
+    unchanged: int = Field(description="How many of the entries of this revision were so already.")
     refused: list[SyncRefusal]
-    waiting: list[str] = Field(description="People who have a pass and are not enrolled; it opens nothing so far.")
+    shared: list[SyncShared] = Field(description="What stands because another source gives it, too.")
+    waiting: list[str] = Field(
+        description="People of this revision who have a pass and are not enrolled; it opens nothing so far."
+    )
+    digest: str = Field(
+        description="What the ledger says was sent: SHA-256 over the nonce and the SHA-256 of every page as sent, all "
+        "as bytes. Empty while pages are missing."
+    )
+    nonce: str = Field(description="16 bytes, hex. Keep it with the pages: together they prove the row of the ledger.")
 
 
 class SyncPending(Shape):
@@ -183,17 +199,18 @@ class SyncState(Shape):
     revision: int = Field(description="What is here; give it as `base`. 0: nothing was ever given.")
     at: Utc | None
     by: str = Field(description="Name of the token.")
-    items: int = Field(description="How many entries are the backend's.")
+    items: int = Field(description="How many entries the source gave and has not taken back.")
     pending: SyncPending | None = Field(description="A revision that has not come in whole.")
 
 
 class SyncStates(Shape):
+    source: str = Field(description="Whose this is: the token's `--source`.")
     sections: list[SyncState]
 
 
 class SyncItem(Shape):
     id: Id
-    standing: Literal["as_given", "changed_here", "removed_here"]
+    standing: Literal["as_given", "changed_here", "removed_here", "given_by_other"]
 
 
 class SyncItems(Shape):

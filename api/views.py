@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from api import schemas
-from api.auth import Caller
+from api.auth import OPERATOR, Caller
 from api.facade import Gateway
 from devices.alert_types import ALERT_TYPES
 from devices.alerts import Alert
@@ -102,7 +102,8 @@ def _pseudonyms(vault: Vault) -> Pseudonyms:
 
 def _words(reason: str, actor: str, caller: Caller) -> str:
     """What somebody typed may name anybody: only for who may see people, and for who typed it."""
-    return reason if actor in (GATEWAY, caller.name) or caller.may("people:read") else ""
+    own = actor in (GATEWAY, caller.name) or actor.startswith(caller.name + OPERATOR)
+    return reason if own or caller.may("people:read") else ""
 
 
 def _identified(alert: Alert, gateway: Gateway) -> dict[str, Any] | None:

@@ -247,6 +247,10 @@ async def _watched(port: int, url: str, token: str, seconds: float, clients: int
     for _ in watchers:
         await ready.acquire()
     sent = await asyncio.to_thread(latency.publish, port, 100, seconds, "plates")
+    before = -1
+    while (now := sum(map(len, arrived))) != before:  # what is still under way is late, not missing
+        before = now
+        await asyncio.sleep(latency.SETTLE_S)
     for watcher in watchers:
         watcher.cancel()
     await asyncio.gather(*watchers, return_exceptions=True)

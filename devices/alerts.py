@@ -63,7 +63,8 @@ class Alert(Struct, frozen=True, kw_only=True):
     `incident`: what it belongs to (`devices.incidents`); `uplink`: what its device shares with others. `clears_at`: the
     condition has ended, and counts as over if it stays so until then. `cycles`, `cycles_from`: how often it came back,
     counted since when (`chattering`). `shelved_from`: put aside since then without a break. `unowned_since`,
-    `owned_since`, `rung`, `climbed_at`, `informed`: see `devices.escalation`.
+    `owned_since`, `rung`, `climbed_at`, `informed`: see `devices.escalation`. `heard`: the backend's own ids of the
+    last steps it told.
     """
 
     id: str
@@ -109,6 +110,7 @@ class Alert(Struct, frozen=True, kw_only=True):
     work: Work = Work.NONE
     work_at: datetime | None = None
     assignee: str = ""
+    heard: tuple[str, ...] = ()
 
     @property
     def open(self) -> bool:
@@ -122,7 +124,13 @@ class Alert(Struct, frozen=True, kw_only=True):
 
 
 class AlertError(ValueError):
-    """A transition the alert's state does not allow (the caller's fault); the text says why."""
+    """A transition the alert's state does not allow (the caller's fault); the text says why, `code` for programs. `who`
+    was faster, "" where nobody was; `stands`: where the work stands, None where that is not why.
+    """
+
+    def __init__(self, text: str, *, code: str = "refused", who: str = "", stands: Work | None = None) -> None:
+        super().__init__(text)
+        self.code, self.who, self.stands = code, who, stands
 
 
 def alert_key(community: str, device: str, code: str, instance: str = "") -> str:
@@ -213,21 +221,24 @@ def acknowledged(alert: Alert, *, by: str, reason: str, now: datetime) -> Alert:
     :raises AlertError: no reason was given.
     """
     if not reason.strip():
-        raise AlertError("an acknowledgement needs a reason")
+        raise AlertError("an acknowledgement needs a reason", code="reason_missing")
     if alert.acknowledged_at is not None:
         return alert
     return replace(alert, acknowledged_at=now, acknowledged_by=by, acknowledged_reason=reason.strip())
 
 
 def disposed(alert: Alert, *, disposition: Disposition, by: str, reason: str, now: datetime) -> Alert:
-    """A person says what it was. Acknowledges it, and clears a latching alert.
+    """A person says what it was. Acknowledges it, and clears a latching alert. Saying the same again changes nothing.
 
     :raises AlertError: the condition still holds and does not latch, so it cannot be closed yet. One that was only
         ever reported late can: nothing will tell that it is over.
     """
+    if alert.disposition is disposition and not alert.open:
+        return alert
     by_person = ALERT_TYPES[alert.type].latch or alert.late
     if alert.condition is Condition.ACTIVE and not by_person and disposition is Disposition.TRUE:
-        raise AlertError("the condition still holds: it can be closed as true once it has cleared")
+        text = "the condition still holds: it can be closed as true once it has cleared"
+        raise AlertError(text, code="still_active")
     done = replace(acknowledged(alert, by=by, reason=reason, now=now), disposition=disposition, disposed_by=by)
     if done.condition is Condition.ACTIVE:
         done = replace(done, condition=Condition.CLEARED, cleared_at=now, clears_at=None)
@@ -236,21 +247,24 @@ def disposed(alert: Alert, *, disposition: Disposition, by: str, reason: str, no
 
 def shelved(alert: Alert, *, until: datetime, reason: str, now: datetime) -> Alert:
     """Put aside for a while. What is shelved already may be shelved for longer, but not beyond `SHELVE_AT_MOST` from
-    the first time: then somebody has to see it again.
+    the first time: then somebody has to see it again. Until the same time for the same reason again changes
+    nothing.
 
     :raises AlertError: P1, closed, longer than `SHELVE_AT_MOST`, in the past, or without a reason.
     """
     if alert.severity is Severity.P1:
-        raise AlertError("a P1 alert cannot be shelved")
+        raise AlertError("a P1 alert cannot be shelved", code="never_p1")
     if not alert.open:
-        raise AlertError("it is closed already: there is nothing to shelve")
+        raise AlertError("it is closed already: there is nothing to shelve", code="closed")
+    if alert.shelved_until == until and alert.shelved_reason == reason.strip():
+        return alert
     since = alert.shelved_from or now
     if not now < until <= since + SHELVE_AT_MOST:
         begun = "" if alert.shelved_from is None else f", counted from {alert.shelved_from.isoformat()}"
         hours = f"{SHELVE_AT_MOST.total_seconds() / 3600:g} hours"
-        raise AlertError(f"shelve until a time within the next {hours}{begun}")
+        raise AlertError(f"shelve until a time within the next {hours}{begun}", code="shelved_too_long")
     if not reason.strip():
-        raise AlertError("shelving needs a reason")
+        raise AlertError("shelving needs a reason", code="reason_missing")
     return replace(alert, shelved_until=until, shelved_from=since, shelved_reason=reason.strip())
 
 
@@ -277,21 +291,31 @@ _HELD = (Work.CLAIMED, Work.ON_SITE)
 _WORK_ORDER = (Work.NONE, Work.ACCEPTED, Work.ASSIGNED, Work.CLAIMED, Work.ON_SITE, Work.RESOLVED, Work.VERIFIED)
 
 
-def worked(alert: Alert, *, work: Work, assignee: str, now: datetime, if_work: Work | None = None) -> Alert:
+HEARD = 16
+"""So many steps of a backend are remembered with an alert."""
+
+
+def worked(
+    alert: Alert, *, work: Work, assignee: str, now: datetime, if_work: Work | None = None, step: str = ""
+) -> Alert:
     """The backend tells where it stands. Idempotent; a step back is ignored except `rejected` and a new `assigned`
-    (to somebody else than before). `if_work`: only if it stands so; else somebody was faster.
+    (to somebody else than before). `if_work`: only if it stands so; else somebody was faster. `step`: the backend's own
+    id of what it tells; one that was heard already changes nothing, even if more has happened since.
 
     :raises AlertError: somebody else has claimed it: the first claim stands until it is given back or assigned anew.
     """
-    if work is alert.work and assignee in ("", alert.assignee):
+    if (step and step in alert.heard) or (work is alert.work and assignee in ("", alert.assignee)):
         return alert
     if if_work is not None and alert.work is not if_work:
         by = f" by {alert.assignee}" if alert.assignee else ""
-        raise AlertError(f"it stands at {alert.work}{by}, no longer at {if_work}")
+        text = f"it stands at {alert.work}{by}, no longer at {if_work}"
+        raise AlertError(text, code="stands_elsewhere", who=alert.assignee, stands=alert.work)
     if work in _HELD and alert.work in _HELD and alert.assignee and assignee not in ("", alert.assignee):
-        raise AlertError(f"{alert.assignee} has claimed it already")
+        text = f"{alert.assignee} has claimed it already"
+        raise AlertError(text, code="claimed_already", who=alert.assignee, stands=alert.work)
     anew = work is Work.ASSIGNED and assignee not in ("", alert.assignee)
     forward = work is Work.REJECTED or alert.work is Work.REJECTED or anew
     if not forward and _WORK_ORDER.index(work) < _WORK_ORDER.index(alert.work):
         return alert
-    return replace(alert, work=work, work_at=now, assignee=assignee or alert.assignee)
+    heard = (*alert.heard, step)[-HEARD:] if step else alert.heard
+    return replace(alert, work=work, work_at=now, assignee=assignee or alert.assignee, heard=heard)

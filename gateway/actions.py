@@ -8,7 +8,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from devices.alerts import Disposition, Work
+from devices.alerts import Alert, Disposition, Work
 from devices.effects import Command
 
 
@@ -19,14 +19,14 @@ class Action(Struct, frozen=True, kw_only=True):
 
 
 class AcknowledgeAlert(Action, frozen=True, kw_only=True):
-    """Answered with the `Alert` as it then stands."""
+    """Answered with `Transitioned`."""
 
     alert: str
     reason: str
 
 
 class DisposeAlert(Action, frozen=True, kw_only=True):
-    """Answered with the `Alert`."""
+    """Answered with `Transitioned`."""
 
     alert: str
     disposition: Disposition
@@ -34,7 +34,7 @@ class DisposeAlert(Action, frozen=True, kw_only=True):
 
 
 class ShelveAlert(Action, frozen=True, kw_only=True):
-    """Answered with the `Alert`."""
+    """Answered with `Transitioned`."""
 
     alert: str
     until: datetime
@@ -42,13 +42,21 @@ class ShelveAlert(Action, frozen=True, kw_only=True):
 
 
 class WorkOnAlert(Action, frozen=True, kw_only=True):
-    """The governance backend tells where it stands. Answered with the `Alert`."""
+    """The governance backend tells where it stands, with its own id of this `step`. Answered with `Transitioned`."""
 
     alert: str
     work: Work
     assignee: str = ""
     reason: str = ""
     if_work: Work | None = None
+    step: str = ""
+
+
+class Transitioned(Struct, frozen=True, kw_only=True):
+    """The alert as it then stands, and which of its fields that changed; none where it stood so already."""
+
+    alert: Alert
+    changed: tuple[str, ...]
 
 
 class SendCommand(Action, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from devices.effects import ClearAlert, RaiseAlert
 from devices.escalation import LEVELS, Ladders, Level
 from devices.kinds.common import earliest
 from devices.model import Device
-from gateway.actions import NotFoundError
+from gateway.actions import NotFoundError, Transitioned
 from gateway.alertmoves import Transition, after_action, new_alert
 from gateway.alertplaces import Places
 from gateway.budget import FLOOD, Load
@@ -33,6 +33,8 @@ _OF_THE_CONDITION = frozenset({"raised", "reopened", "repeated"})
 RESTING_AT_MOST = 1024
 GATEWAY = "gateway"
 """Stands for a device in what the gateway tells of itself."""
+_SHOWN = ("condition", "acknowledged_at", "disposition", "shelved_until", "work", "assignee")
+"""What a person or a backend can change of an alert."""
 
 
 class AlertBook:
@@ -152,7 +154,7 @@ class AlertBook:
 
     # -- what people and backends do ---------------------------------------------------------------------------------
 
-    def transition(self, action: Transition, now: datetime, *, batch: Changes, turn: Changes) -> Alert:
+    def transition(self, action: Transition, now: datetime, *, batch: Changes, turn: Changes) -> Transitioned:
         """What a person or a backend does with an alert.
 
         :raises NotFoundError: there is no such alert.
@@ -164,7 +166,8 @@ class AlertBook:
         after, change, reason = after_action(alert, action, now)
         if after is not alert:
             after = self._announce(alert, after, change, now, batch, turn, actor=action.by, reason=reason)
-        return after
+        changed = tuple(field for field in _SHOWN if getattr(alert, field) != getattr(after, field))
+        return Transitioned(alert=after, changed=changed)
 
     # -- what time does ----------------------------------------------------------------------------------------------
 

@@ -49,5 +49,6 @@ def after_action(alert: Alert, action: Transition, now: datetime) -> tuple[Alert
             return after, "disposed", reason
         case ShelveAlert(until=until, reason=reason):
             return alerts.shelved(alert, until=until, reason=reason, now=now), "shelved", reason
-        case WorkOnAlert(work=work, assignee=assignee, reason=reason, if_work=if_work):
-            return alerts.worked(alert, work=work, assignee=assignee, now=now, if_work=if_work), "work", reason
+        case WorkOnAlert(work=work, assignee=assignee, reason=reason, if_work=if_work, step=step):
+            after = alerts.worked(alert, work=work, assignee=assignee, now=now, if_work=if_work, step=step)
+            return after, "work", reason

@@ -8,6 +8,7 @@ everything up to it, an `anchor` for everything before the first row that is sti
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -111,4 +112,24 @@ def _otherwise(seq: int, row_hash: bytes, sealed: Mapping[int, Seal], anchors: M
         found.append(Finding(seq, seq, "not the row that was sealed"))
     if anchors.get(seq, row_hash) != row_hash:
         found.append(Finding(seq, seq, TOLD_OTHERWISE))
+    return found
+
+
+def out_of_turn(rows: Iterable[Row]) -> list[Finding]:
+    """Revisions of backends (`sync`) that do not rise, each source and section for itself."""
+    found: list[Finding] = []
+    last: dict[tuple[str, str], int] = {}
+    for row in rows:
+        if row.kind != "sync":
+            continue
+        try:
+            said = json.loads(row.body)
+            line, number = (str(said["source"]), str(said["section"])), int(said["revision"])
+        except (ValueError, KeyError, TypeError):
+            found.append(Finding(row.seq, row.seq, "not a revision"))
+            continue
+        if number <= last.get(line, 0):
+            what = f"revision {number} of {'/'.join(line)} comes after revision {last[line]}"
+            found.append(Finding(row.seq, row.seq, what))
+        last[line] = number
     return found

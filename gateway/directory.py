@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
@@ -26,11 +26,12 @@ from devices.kinds import scene
 from devices.model import Device, Protocol
 from gateway import aside
 from gateway.actions import NotFoundError
+from gateway.hierarchy import Hierarchy, Place, check_whole
 from gateway.passes import Pass
 from gateway.people import People
 from gateway.refusals import InvalidError, TakenError
 from gateway.residents import Enrolment, Receipt, Resident
-from gateway.roster import PLACE_KINDS, Also, Roster, nothing
+from gateway.roster import Also, Roster, nothing
 from gateway.routes import FilterError, check_own
 from gateway.store import Store, us, when
 from gateway.templates import Photos
@@ -45,13 +46,12 @@ _NO_ADDRESS = re.compile(r"[/+#\x00-\x1f\x7f]")
 """What would make one address the topic of another device, or of all."""
 
 
-class Place(Struct, frozen=True, kw_only=True):
-    """A place of one of `gateway.roster.PLACE_KINDS`; `parent` is the id of the place it lies in, "" for none."""
+class Moved(Struct, frozen=True, kw_only=True):
+    """What replacing the places did: ids."""
 
-    id: str
-    kind: str
-    name: str
-    parent: str = ""
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
 
 
 class Directory:
@@ -68,6 +68,7 @@ class Directory:
         """Devices whose rows could not be read."""
         self._lanes: tuple[Device, ...] | None = None
         self._plates = GrowingIndex(())
+        self._hierarchy = Hierarchy()
         self.residents = People(store, vault, gallery)
         self.listeners = self.residents.listeners
         """Called after whom or what devices should know of has changed."""
@@ -94,12 +95,15 @@ class Directory:
         aside.readable(self._store, "devices", stored, lambda name, body: devices.append(_device(name, body)))
         self.aside = aside.ids(self._store, "devices")
         vehicles = [self._vehicle(row) for row in reader.execute("SELECT * FROM vehicles")]
+        places = reader.execute("SELECT id, kind, name, parent FROM places")
+        hierarchy = Hierarchy(Place(id=r["id"], kind=r["kind"], name=r["name"], parent=r["parent"]) for r in places)
         with self._lock:
             self._devices = {device.id: device for device in devices}
             self._addresses = {(device.protocol, device.address): device for device in devices}
             self._vehicles = {vehicle.plate: vehicle for vehicle in vehicles}
             self._lanes = None
             self._plates = GrowingIndex(self._vehicles)
+            self._hierarchy = hierarchy
         self.residents.load()
         self.roster.load()
 
@@ -209,9 +213,9 @@ class Directory:
     def write_passes(self, written: Sequence[Pass], ended: Sequence[str], *, also: Also = nothing) -> None:
         """Checked passes (`gateway.passes`) in one transaction, with `also`; in force when it returns."""
         with self._store.write() as db:
-            self.residents.passes.write(db, written, ended)
+            touched = self.residents.passes.write(db, written, ended)
             also(db)
-        self.residents.passes.load()
+        self.residents.passes.reload(touched)
         self._tell()
 
     def people(self) -> list[Resident]:
@@ -233,26 +237,28 @@ class Directory:
         """Every vehicle, by plate."""
         return sorted(self._vehicles.copy().values(), key=lambda vehicle: vehicle.plate)
 
-    def put_vehicle(self, vehicle: Vehicle) -> bool:
-        """Register or change a checked vehicle (`gateway.vehicles.checked`); says whether it is a new one."""
+    def put_vehicle(self, vehicle: Vehicle) -> tuple[Vehicle, Vehicle | None]:
+        """Register or change a checked vehicle (`gateway.vehicles.checked`): as it is now, and as it was before. One
+        that is so already is not written again.
+        """
         with self._lock:
             known = self._vehicles.get(vehicle.plate)
-            self._put_vehicles([replace(vehicle, id=known.id if known else vehicle.id or new_vehicle_id())])
-        return known is None
+            kept = replace(vehicle, id=known.id if known else vehicle.id or new_vehicle_id())
+            if kept != known:
+                self._put_vehicles([kept])
+        return kept, known
 
-    def remove_vehicle(self, plate: str) -> None:
-        """Forget a vehicle.
-
-        :raises NotFoundError: there is none with this plate.
-        """
+    def remove_vehicle(self, plate: str) -> bool:
+        """Forget a vehicle; whether there was one with this plate."""
         normal = normal_plate(plate)
         with self._lock:
             if normal not in self._vehicles:
-                raise NotFoundError("there is no vehicle with this plate")
+                return False
             with self._store.write() as db:
                 db.execute("DELETE FROM vehicles WHERE plate = ?", (normal,))
             del self._vehicles[normal]
         self._tell()
+        return True
 
     def import_vehicles(self, text: str) -> ImportReport:
         """Take over a CSV file (`gateway.vehicles.read_csv`): good lines in one transaction, the others reported."""
@@ -313,68 +319,90 @@ class Directory:
 
     # -- places ---------------------------------------------
 
+    def place(self, place: str) -> Place | None:
+        """The place of this id."""
+        with self._lock:
+            return self._hierarchy.get(place)
+
     def places(self) -> list[Place]:
         """Every place, by id."""
-        rows = self._store.reader.execute("SELECT id, kind, name, parent FROM places ORDER BY id")
-        return [Place(id=row["id"], kind=row["kind"], name=row["name"], parent=row["parent"]) for row in rows]
+        with self._lock:
+            return self._hierarchy.all()
 
-    def put_places(self, places: Sequence[Place]) -> None:
-        """These places, and no others.
+    def put_places(self, places: Sequence[Place]) -> Moved:
+        """These places, and no others; what that changed.
 
         :raises InvalidError: an id stands twice, a parent is not among them, or a place lies within itself.
         """
-        self.check_places(places)
+        check_whole(places)
         with self._lock:
-            with self._store.write() as db:
-                _replace_places(db, places)
-            self.roster.load_places()
+            written, gone = self._hierarchy.becoming(places)
+            added = [name for name in written if self._hierarchy.get(name) is None]
+            self._change_places(written, gone)
+        return Moved(added=sorted(added), changed=sorted(written.keys() - set(added)), removed=gone)
+
+    def change_places(self, written: Mapping[str, Place], gone: Collection[str], *, also: Also = nothing) -> None:
+        """Some places anew and some not any more, with `also` in one transaction; the others stay as they are. Takes
+        as long as the change is large.
+
+        :raises InvalidError: a place would lie in one that is not there, or not in a larger one.
+        """
+        with self._lock:
+            self._hierarchy.check(written, gone)
+            self._change_places(written, gone, also=also)
+
+    def _change_places(self, written: Mapping[str, Place], gone: Collection[str], *, also: Also = nothing) -> None:
+        with self._store.write() as db:
+            _write_places(db, written.values(), gone)
+            also(db)
+        self._take_places(written, gone)
+
+    def _take_places(self, written: Mapping[str, Place], gone: Collection[str]) -> None:
+        """Into memory."""
+        if written or gone:
+            self._hierarchy.change(written, gone)
+            self.roster.change_places({name: (place.kind, place.parent) for name, place in written.items()}, gone)
 
     def check_places(self, places: Sequence[Place]) -> None:
         """Do these places go together?
 
         :raises InvalidError: an id stands twice, a parent is not among them, or a place lies within itself.
         """
-        parents = {place.id: place.parent for place in places}
-        if len(parents) != len(places):
-            raise InvalidError("an id stands twice among the places")
-        kinds = {place.id: place.kind for place in places}
-        for place in places:
-            _check_parents(place.id, parents)
-            _check_kind(place, kinds)
+        check_whole(places)
 
     # -- a whole site at once ---------------------------------------------
 
     def apply(
         self,
         *,
-        places: Sequence[Place] | None,
-        devices: Sequence[Device],
-        gone_devices: Sequence[str],
-        vehicles: Sequence[Vehicle],
-        gone_vehicles: Sequence[str],
+        places: Sequence[Place] = (),
+        gone_places: Sequence[str] = (),
+        devices: Sequence[Device] = (),
+        gone_devices: Sequence[str] = (),
+        vehicles: Sequence[Vehicle] = (),
+        gone_vehicles: Sequence[str] = (),
         also: Also = nothing,
     ) -> None:
-        """Checked changes (`gateway.site`) in one transaction. `places`: all of them, None to leave them. `also`: what
-        else belongs into it.
-        """
+        """Checked changes (`gateway.site`) in one transaction. `also`: what else belongs into it."""
+        written = {place.id: place for place in places}
         with self._lock:
             with self._store.write() as db:
-                if places is not None:
-                    _replace_places(db, places)
+                _write_places(db, places, gone_places)
                 db.executemany("DELETE FROM devices WHERE id = ?", [(device,) for device in gone_devices])
                 _write_devices(db, devices)
                 db.executemany("DELETE FROM vehicles WHERE plate = ?", [(plate,) for plate in gone_vehicles])
                 self._write_vehicles(db, vehicles)
                 also(db)
-            kept = {key: device for key, device in self._devices.items() if key not in set(gone_devices)}
-            self._devices = kept | {device.id: device for device in devices}
-            self._addresses = {(device.protocol, device.address): device for device in self._devices.values()}
-            self._lanes = None
-            left = {plate: vehicle for plate, vehicle in self._vehicles.items() if plate not in set(gone_vehicles)}
-            self._vehicles = left
+            if devices or gone_devices:
+                gone = set(gone_devices)
+                kept = {key: device for key, device in self._devices.items() if key not in gone}
+                self._devices = kept | {device.id: device for device in devices}
+                self._addresses = {(device.protocol, device.address): device for device in self._devices.values()}
+                self._lanes = None
+            for plate in gone_vehicles:
+                self._vehicles.pop(plate, None)
             self._take_vehicles(vehicles)
-        if places is not None:
-            self.roster.load_places()
+            self._take_places(written, gone_places)
         self._tell()
 
 
@@ -426,27 +454,9 @@ def _check_device(device: Device) -> None:
         raise InvalidError(f"{device.zone!r} is not an IANA time zone") from error
 
 
-def _check_parents(place: str, parents: dict[str, str]) -> None:
-    seen = {place}
-    parent = parents[place]
-    while parent:
-        if parent not in parents:
-            raise InvalidError(f"place {place} lies in {parent}, which is not among the places")
-        if parent in seen:
-            raise InvalidError(f"place {place} lies within itself")
-        seen.add(parent)
-        parent = parents[parent]
-
-
-def _check_kind(place: Place, kinds: dict[str, str]) -> None:
-    if place.kind not in PLACE_KINDS:
-        raise InvalidError(f"place {place.id} is a {place.kind}; there are {', '.join(PLACE_KINDS)}")
-    if place.parent and PLACE_KINDS.index(kinds[place.parent]) >= PLACE_KINDS.index(place.kind):
-        raise InvalidError(f"place {place.id}, a {place.kind}, cannot lie in {place.parent}, a {kinds[place.parent]}")
-
-
-def _replace_places(db: Connection, places: Sequence[Place]) -> None:
-    db.execute("DELETE FROM places")
+def _write_places(db: Connection, written: Iterable[Place], gone: Iterable[str]) -> None:
+    db.executemany("DELETE FROM places WHERE id = ?", [(place,) for place in gone])
     db.executemany(
-        "INSERT INTO places VALUES(?, ?, ?, ?)", [(place.id, place.kind, place.name, place.parent) for place in places]
+        "INSERT OR REPLACE INTO places VALUES(?, ?, ?, ?)",
+        [(place.id, place.kind, place.name, place.parent) for place in written],
     )

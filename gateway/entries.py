@@ -1,4 +1,4 @@
-"""What a batch of changes says in the ledger. Pure but for the pseudonyms it is given.
+"""What a batch of changes, or a backend's revision, says in the ledger. Pure but for the pseudonyms it is given.
 
 Nothing personal is in clear: a person, a plate, who asked and who was assigned are pseudonyms; free text (reasons) is
 left out. So a withdrawal has nothing to erase here.
@@ -7,6 +7,7 @@ left out. So a withdrawal has nothing to erase here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ from devices.events import (
 )
 from gateway.changes import AlertChange, Changes
 from gateway.store import us
+from gateway.syncbook import Answer
 
 GATEWAY = "gateway"
 """Who acted where no person did; not a pseudonym."""
@@ -48,6 +50,25 @@ class Entry(Struct, frozen=True, gc=False):
 def entry(at: int, kind: str, body: dict[str, Any]) -> Entry:
     """A row with `body` as canonical JSON."""
     return Entry(at, kind, _json.encode(body))
+
+
+def revision(now: datetime, source: str, answer: Answer) -> dict[str, Any]:
+    """What the row of a backend's revision says: what it did in numbers, when, and a digest of what was sent that tells
+    nothing without the nonce its sender was given (`gateway.syncbook.committed`).
+    """
+    return {
+        "added": len(answer.added),
+        "at": us(now),
+        "base": answer.base,
+        "changed": len(answer.changed),
+        "digest": answer.digest,
+        "refused": len(answer.refused),
+        "removed": len(answer.removed),
+        "revision": answer.revision,
+        "section": answer.section,
+        "source": source,
+        "unchanged": answer.unchanged,
+    }
 
 
 def entries(batch: Changes, community_of: CommunityOf, pseudonym: Pseudonym) -> list[Entry]:

@@ -240,7 +240,11 @@ class Mqtt:
         if lacking:
             self._wanted, self._ask_at = lacking, time.monotonic() + RETRY_MOST_S
             few = ", ".join(lacking[:3])
-            self._lost(f"the broker refused a subscription ({few}); give our user the right to read every device topic")
+            self._lost(
+                f"the broker refused a subscription ({few}); give our user the right to read every device topic, and"
+                " where the broker is NATS set mqtt.max_ack_pending to at most 65535 divided by our topic filters"
+                f" ({len(self._topics)})"
+            )
             return
         self._wanted = []
         self.connected = True

@@ -8,10 +8,11 @@ Who has never had one passes by consent alone, as before. Lookups are reads of m
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from sqlite3 import Connection
+from sqlite3 import Connection, Row
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,7 +24,7 @@ from gateway.refusals import InvalidError
 from gateway.residents import ESTATE, check_scope, covers
 from gateway.store import Store, us, when
 
-_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class PassKind(StrEnum):
@@ -52,7 +53,7 @@ def check_pass(given: Pass) -> None:
 
     :raises InvalidError: it is not; the text says what to change.
     """
-    if not _ID.match(given.person):
+    if not _ID.fullmatch(given.person):
         raise InvalidError("person: a resident's id has 1 to 64 letters, digits, - and _")
     check_scope(given.scope)
     if given.kind is PassKind.TEMPORARY and given.valid_to is None:
@@ -84,29 +85,45 @@ class Passes:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._lock = threading.Lock()
         self._by_person: Mapping[str, tuple[Pass, ...]] = {}
+        self._by_id: dict[str, Pass] = {}
 
     def load(self) -> None:
         """Everything from the database into memory."""
+        with self._lock:
+            rows = self._store.reader.execute("SELECT * FROM passes ORDER BY id").fetchall()
+            self._by_person, self._by_id = {}, {}
+            self._take({row["person"] for row in rows}, rows)
+
+    def reload(self, persons: Collection[str]) -> None:
+        """The passes of these persons were written; takes as long as they are many."""
+        reader = self._store.reader
+        with self._lock:
+            rows = []
+            for person in persons:
+                rows += reader.execute("SELECT * FROM passes WHERE person = ? ORDER BY id", (person,)).fetchall()
+            self._take(persons, rows)
+
+    def _take(self, persons: Collection[str], rows: Iterable[Row]) -> None:
         found: dict[str, list[Pass]] = {}
-        for row in self._store.reader.execute("SELECT * FROM passes ORDER BY id"):
+        for row in rows:
             mine = found.setdefault(row["person"], [])
             if not row["ended"]:
-                mine.append(
-                    Pass(
-                        id=row["id"],
-                        person=row["person"],
-                        kind=PassKind(row["kind"]),
-                        scope=row["scope"],
-                        valid_from=when(row["valid_from"]) if row["valid_from"] is not None else None,
-                        valid_to=when(row["valid_to"]) if row["valid_to"] is not None else None,
-                    )
-                )
-        self._by_person = {person: tuple(mine) for person, mine in found.items()}
+                mine.append(_pass(row))
+        before = [one.id for person in persons for one in self._by_person.get(person, ())]
+        for name in before:
+            self._by_id.pop(name, None)
+        self._by_id |= {one.id: one for mine in found.values() for one in mine}
+        self._by_person = {**self._by_person, **{person: tuple(mine) for person, mine in found.items()}}
+
+    def get(self, name: str) -> Pass | None:
+        """The pass of this id, unless it has been ended."""
+        return self._by_id.get(name)
 
     def all(self) -> list[Pass]:
         """Every pass that has not been ended, by id."""
-        return sorted((one for mine in self._by_person.values() for one in mine), key=lambda one: one.id)
+        return sorted(self._by_id.copy().values(), key=lambda one: one.id)
 
     def refusal(self, person: str, device: Device, now: datetime) -> DenyReason | None:
         """Why their passes keep this person out here and now; None: they do not, or there never were any."""
@@ -128,25 +145,45 @@ class Passes:
                     candidate, granted_at=begins, until=min(candidate.until, held.valid_to or candidate.until)
                 )
 
-    def write(self, db: Connection, written: Iterable[Pass], ended: Iterable[str]) -> None:
-        """Checked passes into a transaction; `load` when it is committed. A pass given to somebody else keeps out whom
-        it was given to before.
+    def write(self, db: Connection, written: Iterable[Pass], ended: Iterable[str]) -> set[str]:
+        """Checked passes into a transaction; gives whom they are about, for `reload` when it is committed. A pass given
+        to somebody else keeps out whom it was given to before.
         """
+        touched: set[str] = set()
         for one in written:
             times = [us(moment) if moment else None for moment in (one.valid_from, one.valid_to)]
             before = db.execute("SELECT person FROM passes WHERE id = ?", (one.id,)).fetchone()
             if before is not None and before["person"] != one.person:
                 ended_id = f"{one.id}/{before['person']}"
                 db.execute("UPDATE OR REPLACE passes SET id = ?, ended = 1 WHERE id = ?", (ended_id, one.id))
+                touched.add(before["person"])
             db.execute(
                 "INSERT OR REPLACE INTO passes VALUES(?, ?, ?, ?, ?, ?, 0)",
                 (one.id, one.person, one.kind.value, one.scope, *times),
             )
-        db.executemany("UPDATE passes SET ended = 1 WHERE id = ?", [(one,) for one in ended])
+            touched.add(one.person)
+        for name in ended:
+            row = db.execute("UPDATE passes SET ended = 1 WHERE id = ? RETURNING person", (name,)).fetchone()
+            touched |= {row["person"]} if row else set()
+        return touched
 
     def forget(self, person: str) -> None:
         """A person was forgotten, their rows with them (`drop`)."""
-        self._by_person = {who: mine for who, mine in self._by_person.items() if who != person}
+        with self._lock:
+            for one in self._by_person.get(person, ()):
+                self._by_id.pop(one.id, None)
+            self._by_person = {who: mine for who, mine in self._by_person.items() if who != person}
+
+
+def _pass(row: Row) -> Pass:
+    return Pass(
+        id=row["id"],
+        person=row["person"],
+        kind=PassKind(row["kind"]),
+        scope=row["scope"],
+        valid_from=when(row["valid_from"]) if row["valid_from"] is not None else None,
+        valid_to=when(row["valid_to"]) if row["valid_to"] is not None else None,
+    )
 
 
 def drop(db: Connection, person: str) -> None:

@@ -256,12 +256,20 @@ class People:
     def renew(
         self, person: str, *, scope: str, until: datetime, recorded_by: str, now: datetime, terminals: bool = False
     ) -> Resident:
-        """A new consent in place of the old one.
+        """A new consent in place of the old one; the very same again changes nothing.
 
         :raises NotFoundError: no such resident.
         :raises InvalidError: the consent is not complete.
         """
         check_consent(scope, until, recorded_by, now)
+        held = self._consents.get(person)
+        if held and (held.scope, held.until, held.recorded_by, held.terminals) == (
+            scope,
+            until,
+            recorded_by,
+            terminals,
+        ):
+            return self.get(person)
         consent = Consent(
             id=f"con_{secrets.token_hex(8)}",
             scope=scope,
@@ -285,9 +293,10 @@ class People:
         return self.get(person)
 
     def withdraw(self, person: str, photos: Photos, now: datetime) -> Receipt:
-        """Forget a person: templates, photos, captures that showed them, cards, name and key, before it returns.
+        """Forget a person: templates, photos, captures that showed them, cards, name and key, before it returns. Again
+        gives the receipt of then. Files that a crash left are named in the database and deleted at the next start.
 
-        :raises NotFoundError: no such resident.
+        :raises NotFoundError: no such resident, and never one who was forgotten.
         """
         receipt = f"{RECEIPT}{secrets.token_hex(8)}"
         # Months of events are searched outside the transaction, so that the engine does not wait for it.
@@ -296,7 +305,7 @@ class People:
         with self._lock:
             with self._store.write() as db:
                 if db.execute("DELETE FROM people WHERE id = ?", (person,)).rowcount == 0:
-                    raise NotFoundError(f"there is no resident {person}")
+                    return self._forgotten(db, person)
                 rows = db.execute("DELETE FROM templates WHERE person = ? RETURNING photo", (person,)).fetchall()
                 captures = [key for key in shown | captures_of(db, person, upto) if uncapture(db, key)]
                 db.execute("DELETE FROM not_them WHERE person = ?", (person,))
@@ -309,6 +318,8 @@ class People:
                     "UPDATE consents SET withdrawn_at = ?, receipt = ? WHERE person = ? AND withdrawn_at IS NULL",
                     (us(now), receipt, person),
                 )
+                files = [row["photo"] for row in rows] + captures
+                db.executemany("INSERT OR IGNORE INTO doomed_files VALUES(?)", [(key,) for key in files])
             self._consents.pop(person, None)
             self._buildings.pop(person, None)
             self.passes.forget(person)
@@ -316,11 +327,7 @@ class People:
             self._cards = {card: owner for card, owner in self._cards.items() if owner != person}
             self._gallery.remove(person)
         self._tell()
-        files = [row["photo"] for row in rows] + captures
-        for key in files:
-            photos.delete(key)
-        # What was overwritten still stands in the write-ahead log until it is taken over; do that now, not some day.
-        self._store.reader.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self.delete_doomed(photos)
         return Receipt(
             receipt=receipt,
             person=person,
@@ -329,6 +336,29 @@ class People:
             at=now,
             terminals=terminals,
         )
+
+    def delete_doomed(self, photos: Photos) -> None:
+        """Delete the files of the forgotten, those of before a crash among them. One that was captured anew meanwhile
+        stays.
+        """
+        doomed = self._store.reader.execute("SELECT key FROM doomed_files").fetchall()
+        for (key,) in doomed:
+            with self._store.write() as db:
+                if db.execute("SELECT 1 FROM captures WHERE key = ?", (key,)).fetchone() is None:
+                    photos.delete(key)
+                db.execute("DELETE FROM doomed_files WHERE key = ?", (key,))
+        # What was overwritten still stands in the write-ahead log until it is taken over; do that now, not some day.
+        self._store.reader.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _forgotten(self, db: Connection, person: str) -> Receipt:
+        """The receipt somebody was given before."""
+        row = db.execute(
+            "SELECT receipt FROM consents WHERE person = ? AND receipt LIKE ? ORDER BY withdrawn_at DESC LIMIT 1",
+            (person, f"{RECEIPT}%"),
+        ).fetchone()
+        if row is None:
+            raise NotFoundError(f"there is no resident {person}")
+        return self.receipt(row["receipt"])
 
     def receipt(self, receipt: str) -> Receipt:
         """A receipt as it stands now: which terminals have not confirmed yet. The counts were told when it was given.
@@ -350,6 +380,7 @@ class People:
             photos_deleted=0,
             at=when(row["withdrawn_at"]),
             terminals=tuple(found["device"] for found in held),
+            changed=False,
         )
 
     def candidates(self, persons: Iterable[str] | None = None) -> list[Candidate]:

@@ -66,7 +66,8 @@ class Resident(Struct, frozen=True, kw_only=True):
 
 class Receipt(Struct, frozen=True, kw_only=True):
     """Proof that a person was forgotten. `photos_deleted` counts enrolled photos and captures that showed them;
-    `terminals` are the devices that may still hold a copy: each is told to remove it, and counts until it confirms.
+    `terminals` are the devices that may still hold a copy: each is told to remove it, and counts until it confirms. Not
+    `changed`: they were forgotten before, and the counts were told then.
     """
 
     receipt: str
@@ -75,6 +76,7 @@ class Receipt(Struct, frozen=True, kw_only=True):
     photos_deleted: int
     at: datetime
     terminals: tuple[str, ...] = ()
+    changed: bool = True
 
 
 def covers(scope: str, device: Device) -> bool:

@@ -8,7 +8,7 @@ here alone. Drawing grids anew changes this register and nothing else: no device
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
@@ -113,16 +113,31 @@ class Roster:
         self.load_places()
 
     def load_places(self) -> None:
-        """The places were replaced."""
+        """The places as the database has them."""
         rows = self._store.reader.execute("SELECT id, kind, parent FROM places").fetchall()
-        self._parents = {row["id"]: row["parent"] for row in rows}
-        self._grids = frozenset(row["id"] for row in rows if row["kind"] == "grid")
+        self._parents, self._grids = {}, frozenset()
+        self.change_places({row["id"]: (row["kind"], row["parent"]) for row in rows}, ())
+
+    def change_places(self, written: Mapping[str, tuple[str, str]], gone: Collection[str]) -> None:
+        """Some places (kind and parent, by id) are new or other, some are gone. Who asks meanwhile sees the old or the
+        new ones, never half of both.
+        """
+        parents = dict(self._parents)
+        for place in gone:
+            parents.pop(place, None)
+        parents.update((name, parent) for name, (_, parent) in written.items())
+        grids = self._grids.difference(gone, written) | {n for n, (kind, _) in written.items() if kind == "grid"}
+        self._parents, self._grids = parents, grids
 
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Nobody else changes the staff meanwhile."""
         with self._lock:
             yield
+
+    def worker(self, worker: str) -> Worker | None:
+        """The worker of this id."""
+        return self._staff.get(worker)
 
     def staff(self) -> list[Worker]:
         """Everybody, by id."""

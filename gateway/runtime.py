@@ -73,6 +73,7 @@ class Gateway:
         self.thresholds = Thresholds(self.store, settings.faces)
         self.thresholds.load()
         self.evidence = Evidence(settings.data / "evidence", self.vault)
+        self.directory.residents.delete_doomed(self.evidence)
         self._protocols = registry.protocols()
         rights = device_rights(self._protocols.values(), self.directory.devices())
         shown = (f"{settings.home_assistant.prefix}/#", f"{announce.ROOT}/+")

@@ -54,7 +54,7 @@ def accept(
     ended = []
     for alert in _told_against(device.id, hub, batch):
         end = DisposeAlert(by=action.by, alert=alert.id, disposition=_END, reason=action.reason)
-        ended.append(hub.alerts.transition(end, now, batch=batch, turn=turn).id)
+        ended.append(hub.alerts.transition(end, now, batch=batch, turn=turn).alert.id)
     fact = SceneAccepted(at=now, by=action.by[:128], reason=action.reason)
     hub.fact(fact, device, event_id(now, b"scene_accepted", uuid.uuid4().bytes), now, batch, turn)
     return SceneAcceptance(device=device.id, at=now, by=action.by, ended=tuple(ended))

@@ -4,6 +4,9 @@ changed; what is new comes as a further step.
 
 from __future__ import annotations
 
+FIRST_SOURCE = "backend"
+"""Whose everything is that was synchronised before sources had names, and what a token is that names none."""
+
 _FIRST = """
 CREATE TABLE events(seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, device TEXT NOT NULL, type TEXT NOT NULL,
   at INTEGER NOT NULL, received_at INTEGER NOT NULL, late INTEGER NOT NULL, body BLOB NOT NULL);
@@ -195,8 +198,36 @@ CREATE INDEX events_of_people ON events(received_at)
   WHERE (type = 'face_identified' OR type = 'access_granted' OR type = 'access_denied');
 """
 
+_SOURCES = """
+ALTER TABLE tokens ADD COLUMN source TEXT NOT NULL DEFAULT 'backend';
+ALTER TABLE sync_revisions RENAME TO old_revisions;
+ALTER TABLE sync_items RENAME TO old_items;
+ALTER TABLE sync_pages RENAME TO old_pages;
+CREATE TABLE sync_revisions(source TEXT NOT NULL, section TEXT NOT NULL, revision INTEGER NOT NULL, base INTEGER,
+  at INTEGER NOT NULL, by TEXT NOT NULL, pages TEXT NOT NULL, added INTEGER NOT NULL, changed INTEGER NOT NULL,
+  removed INTEGER NOT NULL, refused INTEGER NOT NULL, answer BLOB, PRIMARY KEY(source, section, revision));
+CREATE TABLE sync_items(source TEXT NOT NULL, section TEXT NOT NULL, id TEXT NOT NULL, given BLOB NOT NULL,
+  shared INTEGER NOT NULL, PRIMARY KEY(section, id, source)) WITHOUT ROWID;
+CREATE UNIQUE INDEX sync_items_owner ON sync_items(section, id) WHERE shared = 0;
+CREATE INDEX sync_items_source ON sync_items(source, section, id);
+CREATE TABLE sync_pages(source TEXT NOT NULL, section TEXT NOT NULL, page INTEGER NOT NULL, revision INTEGER NOT NULL,
+  pages INTEGER NOT NULL, digest TEXT NOT NULL, body BLOB NOT NULL, sent TEXT NOT NULL, at INTEGER NOT NULL,
+  PRIMARY KEY(source, section, page)) WITHOUT ROWID;
+INSERT INTO sync_revisions SELECT 'backend', * FROM old_revisions;
+INSERT INTO sync_items SELECT 'backend', section, id, given, 0 FROM old_items;
+INSERT INTO sync_pages SELECT 'backend', section, page, revision, pages, digest, body, '',
+  CAST(strftime('%s', 'now') AS INTEGER) * 1000000 FROM old_pages;
+DROP TABLE old_revisions;
+DROP TABLE old_items;
+DROP TABLE old_pages;
+"""
+
+_DOOMED = """
+CREATE TABLE doomed_files(key TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _STAFF, _FACES, _HTTP_ACCESS, _LISTS, _STANDING, _SCENES, _LEDGER, _SYNC, _FEED),
-    *(_NOTES, _ASIDE, _PEOPLE),
+    *(_NOTES, _ASIDE, _PEOPLE, _SOURCES, _DOOMED),
 )
 """Step n brings a file of version n to version n + 1 (`PRAGMA user_version`), in one transaction."""

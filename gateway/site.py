@@ -12,9 +12,9 @@ from msgspec import Struct, structs
 from msgspec.structs import replace
 
 from devices.model import Device
-from gateway.directory import Directory, Place
+from gateway.directory import Directory
+from gateway.hierarchy import Place
 from gateway.refusals import InvalidError
-from gateway.roster import Also, nothing
 from gateway.vehicles import Vehicle
 
 T = TypeVar("T", bound=Struct)
@@ -83,18 +83,16 @@ def differing(before: T, after: T) -> list[str]:
     return [name for name, value in other.items() if one[name] != value]
 
 
-def take_over(
-    directory: Directory, site: Site, *, prune: bool, dry_run: bool, also: Also = nothing
-) -> dict[str, Difference]:
-    """The difference by section; carried out in one transaction, with `also`, unless it is a dry run.
+def take_over(directory: Directory, site: Site, *, prune: bool, dry_run: bool) -> dict[str, Difference]:
+    """The difference by section; carried out in one transaction, unless it is a dry run.
 
     :raises FaultsError: an entry is not acceptable, or two do not go together.
     """
     with directory.changing():
-        return _take_over(directory, site, prune=prune, dry_run=dry_run, also=also)
+        return _take_over(directory, site, prune=prune, dry_run=dry_run)
 
 
-def _take_over(directory: Directory, site: Site, *, prune: bool, dry_run: bool, also: Also) -> dict[str, Difference]:
+def _take_over(directory: Directory, site: Site, *, prune: bool, dry_run: bool) -> dict[str, Difference]:
     faults: list[Fault] = []
     places = {place.id: place for place in directory.places()}
     devices = {device.id: device for device in directory.devices()}
@@ -124,12 +122,12 @@ def _take_over(directory: Directory, site: Site, *, prune: bool, dry_run: bool, 
         raise FaultsError(faults)
     if not dry_run:
         directory.apply(
-            places=list(all_places.values()) if _does(found["places"]) else None,
+            places=[new_places[key] for key in _written(found["places"])],
+            gone_places=found["places"].removed,
             devices=[new_devices[key] for key in _written(found["devices"])],
             gone_devices=found["devices"].removed,
             vehicles=[new_vehicles[key] for key in _written(found["vehicles"])],
             gone_vehicles=found["vehicles"].removed,
-            also=also,
         )
     return found
 
@@ -161,10 +159,6 @@ def _device_faults(
             why = f"{device.protocol} {device.address} is the address of {owner}"
             faults.append(Fault(section="devices", index=index, error=why))
     return faults
-
-
-def _does(found: Difference) -> bool:
-    return bool(found.added or found.changed or found.removed)
 
 
 def _written(found: Difference) -> list[str]:

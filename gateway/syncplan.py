@@ -1,8 +1,10 @@
-"""What a revision of the backend does to a section of the register: whose entry is whose, and who wins. Pure.
+"""What a revision of a backend does to a section of the register: whose entry is whose, and who wins. Pure.
 
-What the backend gave is the backend's; what was registered or changed on the spot since is the estate's. The two do not
-overwrite each other in silence: such an entry is refused by name, stays as it is, and is replaced only when the backend
-names it in `overrule`. What is the same on both sides is simply the same.
+What a source gave is the source's; what was registered or changed on the spot since is the estate's. They do not
+overwrite each other in silence: such an entry is refused by name, stays as it is, and is replaced only when the source
+names it in `overrule`. Of two sources the first who gave an entry owns it; no `overrule` takes it away. Another source
+that gives the very same claims it too: it is unchanged, named in `shared`, and becomes the other's when the owner takes
+it back. Everything here takes as long as the revision is long, not the register.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from gateway.refusals import InvalidError
-from gateway.site import differing
+from gateway.site import Change, differing
 from gateway.vehicles import FieldError
 
 T = TypeVar("T", bound=Struct)
@@ -32,6 +34,7 @@ class Why(StrEnum):
     REGISTERED_HERE = "registered_here"
     CHANGED_HERE = "changed_here"
     REMOVED_HERE = "removed_here"
+    GIVEN_BY_OTHER = "given_by_other"
 
 
 _WORDS = {
@@ -43,12 +46,20 @@ _WORDS = {
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
-    """One entry that was left as it was. `fields`: in which it differs."""
+    """One entry that was left as it was. `fields`: in which it differs; `source`: whose it is, "" for the estate's."""
 
     id: str
     why: Why
     error: str
     fields: list[str] = []
+    source: str = ""
+
+
+class Shared(Struct, frozen=True, kw_only=True):
+    """An entry that is there because `source` gives it, too."""
+
+    id: str
+    source: str
 
 
 class Given(Struct, frozen=True, kw_only=True):
@@ -60,13 +71,40 @@ class Given(Struct, frozen=True, kw_only=True):
     snapshot: bool
 
 
-class Plan(Struct, Generic[T], kw_only=True):
-    """What becomes of the section. `after`: the whole of it; `given`: what is the backend's afterwards, by id."""
+class Hold(Struct, frozen=True, kw_only=True):
+    """Whose an entry is, as one source sees it. `owned`: fingerprint of what this source gave and owns; `claimed`: of
+    what it gave and another owns. `owner`: the other source that owns it; `heir`: who would own it next.
+    """
 
-    after: dict[str, T]
-    given: dict[str, bytes]
-    refused: list[Refusal]
-    leaving: list[str]
+    owned: bytes | None = None
+    claimed: bytes | None = None
+    owner: str = ""
+    heir: str = ""
+
+    @property
+    def mine(self) -> bool:
+        """Whether this source has given it and not taken it back."""
+        return self.owned is not None or self.claimed is not None
+
+
+NOBODYS = Hold()
+
+
+class Plan(Struct, Generic[T], kw_only=True):
+    """What becomes of the section. `written`, `leaving`: of the register; `owned`, `claimed`: fingerprints of what is
+    this source's, where they are new; `dropped`: what is its own no more, with who owns it from now on, "" for none.
+    """
+
+    written: dict[str, T] = {}
+    leaving: list[str] = []
+    owned: dict[str, bytes] = {}
+    claimed: dict[str, bytes] = {}
+    dropped: dict[str, str] = {}
+    added: list[str] = []
+    changed: list[Change] = []
+    unchanged: int = 0
+    refused: list[Refusal] = []
+    shared: list[Shared] = []
 
 
 def fingerprint(entry: Struct) -> bytes:
@@ -81,14 +119,16 @@ def fingerprint(entry: Struct) -> bytes:
 
 def plan(
     current: Mapping[str, T],
-    held: Mapping[str, bytes],
+    holds: Mapping[str, Hold],
     wanted: Given,
     *,
     key: Callable[[T], str],
     checked: Callable[[T], T],
 ) -> Plan[T]:
-    """`current`: the register now. `held`: fingerprints of what the backend gave and has not taken back."""
-    found: Plan[T] = Plan(after=dict(current), given=dict(held), refused=[], leaving=[])
+    """`current`: the register now; `holds`: whose each entry is. Of both what `wanted` names, and for a snapshot all
+    that is the source's.
+    """
+    found: Plan[T] = Plan()
     overrule = set(wanted.overrule)
     seen: set[str] = set()
     for raw in wanted.items:
@@ -104,39 +144,65 @@ def plan(
             found.refused.append(_refusal(name, Why.TWICE))
             continue
         seen.add(name)
-        _take(found, name, entry, current.get(name), held.get(name), overruled=name in overrule)
-    for name in list(held) if wanted.snapshot else wanted.gone:
-        if name in seen:
-            if not wanted.snapshot:
-                found.refused.append(_refusal(name, Why.TWICE))
-            continue
-        _leave(found, name, current.get(name), held.get(name), overruled=name in overrule)
+        _take(found, name, entry, current.get(name), holds.get(name, NOBODYS), overruled=name in overrule)
+    leaving = [name for name, hold in holds.items() if hold.mine] if wanted.snapshot else dict.fromkeys(wanted.gone)
+    for name in leaving:
+        if name not in seen:
+            _leave(found, name, current.get(name), holds.get(name, NOBODYS), overruled=name in overrule)
+        elif not wanted.snapshot:
+            found.refused.append(_refusal(name, Why.TWICE))
     return found
 
 
-def _take(found: Plan[T], name: str, entry: T, now: T | None, given: bytes | None, *, overruled: bool) -> None:
+def _take(found: Plan[T], name: str, entry: T, now: T | None, hold: Hold, *, overruled: bool) -> None:
     print_ = fingerprint(entry)
     same = now is not None and fingerprint(now) == print_
-    if not (same or overruled):
-        why = _conflict(now, given)
-        if why is not None:
-            fields = [field for field in differing(now, entry) if field != "id"] if now is not None else []
-            found.refused.append(_refusal(name, why, fields))
+    fields = [field for field in differing(now, entry) if field != "id"] if now is not None and not same else []
+    if hold.owner:
+        if not same:
+            found.refused.append(_of_another(name, hold.owner, fields))
             return
-    found.given[name] = print_
-    if not same:
-        found.after[name] = entry
+        if hold.claimed != print_:
+            found.claimed[name] = print_
+        found.shared.append(Shared(id=name, source=hold.owner))
+        found.unchanged += 1
+        return
+    why = None if same or overruled else _conflict(now, hold.owned)
+    if why is not None:
+        found.refused.append(_refusal(name, why, fields))
+        return
+    if hold.owned != print_:
+        found.owned[name] = print_
+    if same:
+        found.unchanged += 1
+        return
+    found.written[name] = entry
+    if now is None:
+        found.added.append(name)
+    else:
+        found.changed.append(Change(id=name, fields=fields))
 
 
-def _leave(found: Plan[T], name: str, now: T | None, given: bytes | None, *, overruled: bool) -> None:
+def _leave(found: Plan[T], name: str, now: T | None, hold: Hold, *, overruled: bool) -> None:
+    if hold.claimed is not None:
+        found.dropped[name] = ""
+        found.shared.append(Shared(id=name, source=hold.owner))
+        return
+    if hold.owner:
+        found.refused.append(_of_another(name, hold.owner))
+        return
     if now is not None and not overruled:
-        why = _conflict(now, given)
+        why = _conflict(now, hold.owned)
         if why is not None:
-            found.given.pop(name, None)  # from now on it is the estate's
+            if hold.owned is not None:
+                found.dropped[name] = hold.heir  # without an heir it is the estate's from now on
             found.refused.append(_refusal(name, why))
             return
-    found.given.pop(name, None)
-    if found.after.pop(name, None) is not None:
+    if hold.owned is not None:
+        found.dropped[name] = hold.heir
+    if hold.heir:
+        found.shared.append(Shared(id=name, source=hold.heir))
+    elif now is not None:
         found.leaving.append(name)
 
 
@@ -150,3 +216,8 @@ def _conflict(now: Struct | None, given: bytes | None) -> Why | None:
 
 def _refusal(name: str, why: Why, fields: Sequence[str] = ()) -> Refusal:
     return Refusal(id=name, why=why, error=_WORDS[why], fields=list(fields))
+
+
+def _of_another(name: str, owner: str, fields: Sequence[str] = ()) -> Refusal:
+    error = f"{owner} gave it first and it is theirs; settle it between you, overrule does not help here"
+    return Refusal(id=name, why=Why.GIVEN_BY_OTHER, error=error, fields=list(fields), source=owner)

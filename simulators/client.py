@@ -20,12 +20,17 @@ CONSENT_DAYS = 365
 
 class ApiError(Exception):
     """The gateway refused a request, or could not be reached; the text says which and why. `status` 0: not reached.
-    `detail`: the gateway's own words.
+    `detail`: the gateway's own words; `problem`: all it said (RFC 9457), with its `code`.
     """
 
-    def __init__(self, text: str, *, status: int = 0, detail: str = "") -> None:
+    def __init__(self, text: str, *, status: int = 0, detail: str = "", problem: dict[str, Any] | None = None) -> None:
         super().__init__(text)
-        self.status, self.detail = status, detail or text
+        self.status, self.detail, self.problem = status, detail or text, problem or {}
+
+    @property
+    def code(self) -> str:
+        """The gateway's code for it; "unreachable" where it did not answer."""
+        return str(self.problem.get("code", "")) if self.status else "unreachable"
 
 
 class Client:
@@ -74,9 +79,11 @@ class Client:
             body["valid_to"] = (now + timedelta(days=1)).isoformat()
         self._json("PUT", f"/v1/vehicles/{quote(vehicle.plate, safe='')}", body)
 
-    def subscribe(self, url: str, *, types: Sequence[str] = (), max_severity: int = 3) -> dict[str, Any]:
-        """Has alerts sent to `url`; gives {id, secret}."""
-        body = {"url": url, "types": list(types), "max_severity": max_severity, "communities": []}
+    def subscribe(
+        self, url: str, *, types: Sequence[str] = (), max_severity: int = 3, secret: str | None = None
+    ) -> dict[str, Any]:
+        """Has alerts sent to `url`; gives {id, secret}. With a `secret` of one's own again changes nothing."""
+        body = {"url": url, "types": list(types), "max_severity": max_severity, "communities": [], "secret": secret}
         return dict(self._json("POST", "/v1/subscriptions", body))
 
     def alerts(self) -> Any:
@@ -92,15 +99,35 @@ class Client:
         return dict(self._send("GET", f"/v1/alerts/changes?after={after}&limit={limit}"))
 
     def work(
-        self, alert: str, work: str, *, assignee: str, reason: str = "", if_work: str | None = None
+        self,
+        alert: str,
+        work: str,
+        *,
+        assignee: str,
+        reason: str = "",
+        if_work: str | None = None,
+        step: str = "",
+        operator: str = "",
     ) -> dict[str, Any]:
-        """Tells where the backend stands with an alert; gives the alert. Telling it twice changes nothing."""
+        """Tells where the backend stands with an alert; gives the alert. Telling it twice changes nothing, even late if
+        `step` is the teller's own id for it.
+        """
         body = {"work": work, "assignee": assignee, "reason": reason, "if_work": if_work}
+        body |= {"step": step, "operator": operator}
         return dict(self._json("POST", f"/v1/alerts/{quote(alert, safe='')}/work", body))
 
     def subscriptions(self) -> list[dict[str, Any]]:
         """The subscriptions there are."""
         return list(self._send("GET", "/v1/subscriptions")["items"])
+
+    def unsubscribe(self, subscription: str) -> None:
+        """Nothing more is delivered to it."""
+        self._send("DELETE", f"/v1/subscriptions/{quote(subscription, safe='')}")
+
+    def rotate(self, subscription: str, secret: str, *, overlap_hours: float) -> dict[str, Any]:
+        """Has deliveries signed with `secret`, and with the one before for so long; gives {old_until}."""
+        body = {"secret": secret, "overlap_hours": overlap_hours}
+        return dict(self._json("POST", f"/v1/subscriptions/{quote(subscription, safe='')}/secret", body))
 
     def sync_state(self) -> dict[str, dict[str, Any]]:
         """What the gateway has of this backend, by section."""
@@ -115,14 +142,23 @@ class Client:
         return self._send(method, path, body=json.dumps(body).encode(), headers=content)
 
     def _send(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> Any:
+        sent = self._headers | (headers or {})
         try:
-            answer = self._http.request(method, self._url + path, headers=self._headers | (headers or {}), **more)
+            # No redirects: the token goes to the address it was given for, and nowhere else.
+            answer = self._http.request(method, self._url + path, headers=sent, redirect=False, **more)
         except urllib3.exceptions.HTTPError as error:
             raise ApiError(f"{method} {path}: {error}") from error
+        text = answer.data.decode(errors="replace")
         if not 200 <= answer.status < 300:
-            text = answer.data.decode(errors="replace")
-            raise ApiError(f"{method} {path}: {answer.status} {text[:300]}", status=answer.status, detail=_detail(text))
-        return json.loads(answer.data) if answer.data else {}
+            problem = _problem(text)
+            detail = str(problem.get("detail", ""))
+            raise ApiError(
+                f"{method} {path}: {answer.status} {text[:300]}", status=answer.status, detail=detail, problem=problem
+            )
+        try:
+            return json.loads(text) if text else {}
+        except ValueError as error:
+            raise ApiError(f"{method} {path}: the answer is not JSON: {text[:100]!r}", status=502) from error
 
 
 def register(client: Client, estate: Estate, pictures: Pictures) -> dict[str, int]:
@@ -149,13 +185,13 @@ def register(client: Client, estate: Estate, pictures: Pictures) -> dict[str, in
     }
 
 
-def _detail(text: str) -> str:
-    """A problem's own words, "" where it is none."""
+def _problem(text: str) -> dict[str, Any]:
+    """What an error says of itself, empty where it is no problem."""
     try:
         problem = json.loads(text)
     except ValueError:
-        return ""
-    return str(problem.get("detail", "")) if isinstance(problem, dict) else ""
+        return {}
+    return problem if isinstance(problem, dict) else {}
 
 
 def _suffix(photograph: bytes) -> str:

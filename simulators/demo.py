@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import time
 from collections.abc import Callable
@@ -120,7 +121,9 @@ class Demo:
             self._say(f"the gateway listens at {gateway.url}")
         else:
             self._say(f"the desk: {gateway.url}/#token={gateway.token('desk', 'desk')}")
-            self._say(f"the backend's page: {backend.page}")
+            password = secrets.token_urlsafe(9)
+            backend.accounts.put("demo", password)
+            self._say(f"the backend's page: {backend.page} (sign in as demo, password {password})")
             self._say("Ctrl-C ends it")
         return backend
 

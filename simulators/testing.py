@@ -34,7 +34,7 @@ def estate() -> Estate:
 @pytest.fixture
 def receiving_backend(tmp_path: Path) -> Iterator[Backend]:
     """A backend on a free port of this machine; deliveries go to its `url`, signed with `SECRET`."""
-    backend = Backend(secret=SECRET, store=tmp_path / "backend.db")
+    backend = Backend(secret=SECRET, store=tmp_path / "backend.db", testing=True)
     backend.start()
     yield backend
     backend.stop()

@@ -11,10 +11,9 @@ from typing import Annotated
 import typer
 
 from gateway import settings as settings_file
-from gateway.chain import findings
+from gateway.chain import findings, out_of_turn
 from gateway.feed import edited
-from gateway.journal import HEAD
-from gateway.ledger import exported, genuine, rows, seals, signing_key
+from gateway.ledger import exported, genuine, kept_head, rows, seals, signing_key
 from gateway.settings import Settings, SettingsError
 from gateway.store import Store
 from gateway.tampering import self_test
@@ -56,14 +55,14 @@ def verify(
         result = self_test(db, key, times=1000, seed=seed)
         typer.echo(json.dumps(result))
         raise typer.Exit(int(result["tampered"] == 0 or result["found"] != result["tampered"]))
-    told = anchor or []
-    head = settings.data / "keys" / HEAD  # read first: what it says was committed before
-    if head.is_file():
-        told = [*told, head.read_text(encoding="ascii").strip()]
+    head = kept_head(settings.data / "keys")  # read first: what it says was committed before
+    told = [*(anchor or []), *([head] if head else [])]
     db.execute("BEGIN")  # one snapshot
     signed = seals(db)
-    found = findings(rows(db), signed, partial(genuine, key.public_key()), _anchors(told))
-    (count, last) = db.execute("SELECT count(*), coalesce(max(seq), 0) FROM ledger").fetchone()
+    found = findings(rows(db), signed, partial(genuine, key.public_key()), _anchors(told)) + out_of_turn(rows(db))
+    count, last, revisions = db.execute(
+        "SELECT count(*), coalesce(max(seq), 0), count(*) FILTER (WHERE kind='sync') FROM ledger"
+    ).fetchone()
     changes = edited(db)
     db.execute("ROLLBACK")
     for finding in found:
@@ -72,8 +71,10 @@ def verify(
     for seq in changes:
         typer.echo(f"alert change {seq}: edited or deleted", err=True)
     sealed = max((seal.seq for seal in signed), default=0)
-    typer.echo(json.dumps({"rows": count, "last": last, "sealed_up_to": sealed, "wrong": len(found) + len(changes)}))
-    raise typer.Exit(int(bool(found or changes)))
+    wrong = len(found) + len(changes)
+    told_of = {"rows": count, "last": last, "sealed_up_to": sealed, "revisions": revisions, "wrong": wrong}
+    typer.echo(json.dumps(told_of))
+    raise typer.Exit(int(bool(wrong)))
 
 
 def _anchors(given: list[str]) -> dict[int, bytes]:

@@ -10,6 +10,7 @@ import typer
 
 from api.auth import ROLES, SCOPES, create_token, revoke_token, tokens
 from gateway import settings as settings_file
+from gateway.schema import FIRST_SOURCE
 from gateway.store import Store
 
 app = typer.Typer(help="Make, list and revoke API tokens.", no_args_is_help=True, add_completion=False)
@@ -27,6 +28,9 @@ def create(
     role: Annotated[str | None, typer.Option(help="desk, backend or admin.")] = None,
     scope: Annotated[list[str] | None, typer.Option(help="A scope, besides the role's; may be repeated.")] = None,
     days: Annotated[float | None, typer.Option(min=0.001, help="How long it is good for; else until revoked.")] = None,
+    source: Annotated[
+        str, typer.Option(help="Which backend it is, for synchronising: the same again when a token is replaced.")
+    ] = FIRST_SOURCE,
     config: Config = None,
     data: Data = None,
 ) -> None:
@@ -40,7 +44,12 @@ def create(
         raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}", param_hint="--scope")
     if not name.strip():
         raise typer.BadParameter("is empty", param_hint="--name")
-    _, text = create_token(store_of(config, data), name=name, scopes=scopes, now=datetime.now(UTC), days=days)
+    try:
+        _, text = create_token(
+            store_of(config, data), name=name, scopes=scopes, now=datetime.now(UTC), days=days, source=source
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--source") from error
     typer.echo(text)
 
 
@@ -51,7 +60,8 @@ def list_(config: Config = None, data: Data = None) -> None:
     for token in tokens(store_of(config, data)):
         state = "valid" if token.valid(now) else "revoked" if token.revoked_at else "expired"
         until = token.expires_at.strftime("%Y-%m-%d") if token.expires_at else "-"
-        typer.echo(f"{token.id}  {state:7}  until {until:10}  {token.name}  {' '.join(sorted(token.scopes))}")
+        scopes = " ".join(sorted(token.scopes))
+        typer.echo(f"{token.id}  {state:7}  until {until:10}  {token.name}  source {token.source}  {scopes}")
 
 
 @app.command()

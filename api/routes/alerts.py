@@ -8,13 +8,20 @@ from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api import schemas, views
-from api.auth import AlertsRead, AlertsWrite, Caller
+from api.auth import OPERATOR, AlertsRead, AlertsWrite, Caller
 from api.engine import ask
 from api.errors import ApiError
 from api.facade import Gateway, TheGateway
 from api.stream import resumable
-from devices.alerts import Alert
-from gateway.actions import AcknowledgeAlert, Action, DisposeAlert, NotFoundError, ShelveAlert, WorkOnAlert
+from gateway.actions import (
+    AcknowledgeAlert,
+    Action,
+    DisposeAlert,
+    NotFoundError,
+    ShelveAlert,
+    Transitioned,
+    WorkOnAlert,
+)
 from gateway.kept import read_alert
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
@@ -127,7 +134,7 @@ def get_alert(alert_id: str, gateway: TheGateway, caller: AlertsRead) -> schemas
 @router.post("/{alert_id}/acknowledge", response_model_exclude_unset=True)
 async def acknowledge_alert(
     alert_id: str, body: schemas.Acknowledge, gateway: TheGateway, caller: AlertsWrite
-) -> schemas.AlertView:
+) -> schemas.AlertDone:
     """Somebody has seen it. Again changes nothing; the first one stands."""
     return await _done(AcknowledgeAlert(by=caller.name, alert=alert_id, reason=body.reason), gateway, caller)
 
@@ -135,8 +142,8 @@ async def acknowledge_alert(
 @router.post("/{alert_id}/dispose", response_model_exclude_unset=True)
 async def dispose_alert(
     alert_id: str, body: schemas.Dispose, gateway: TheGateway, caller: AlertsWrite
-) -> schemas.AlertView:
-    """Say what it was, and so close it."""
+) -> schemas.AlertDone:
+    """Say what it was, and so close it. The same again changes nothing."""
     action = DisposeAlert(by=caller.name, alert=alert_id, disposition=body.disposition, reason=body.reason)
     return await _done(action, gateway, caller)
 
@@ -144,8 +151,8 @@ async def dispose_alert(
 @router.post("/{alert_id}/shelve", response_model_exclude_unset=True)
 async def shelve_alert(
     alert_id: str, body: schemas.Shelve, gateway: TheGateway, caller: AlertsWrite
-) -> schemas.AlertView:
-    """Put it aside for a while; never a P1."""
+) -> schemas.AlertDone:
+    """Put it aside for a while; never a P1. Until the same time again changes nothing."""
     action = ShelveAlert(by=caller.name, alert=alert_id, until=body.until, reason=body.reason)
     return await _done(action, gateway, caller)
 
@@ -153,12 +160,15 @@ async def shelve_alert(
 @router.post("/{alert_id}/work", response_model_exclude_unset=True)
 async def report_work_on_alert(
     alert_id: str, body: schemas.WorkUpdate, gateway: TheGateway, caller: AlertsWrite
-) -> schemas.AlertView:
-    """The backend tells where it stands. Idempotent; a step back is ignored."""
-    action = WorkOnAlert(by=caller.name, alert=alert_id, **body.model_dump())
-    return await _done(action, gateway, caller)
+) -> schemas.AlertDone:
+    """The backend tells where it stands. Idempotent; a step back is ignored. `changed` says what came of it."""
+    given = body.model_dump(exclude={"operator"})
+    by = f"{caller.name}{OPERATOR}{body.operator}" if body.operator else caller.name
+    return await _done(WorkOnAlert(by=by, alert=alert_id, **given), gateway, caller)
 
 
-async def _done(action: Action, gateway: Gateway, caller: Caller) -> schemas.AlertView:
-    alert = await ask(gateway, action, Alert)
-    return await run_in_threadpool(views.alert_view, alert, gateway, caller)
+async def _done(action: Action, gateway: Gateway, caller: Caller) -> schemas.AlertDone:
+    done = await ask(gateway, action, Transitioned)
+    fields = await run_in_threadpool(views.alert_fields, done.alert, gateway, caller)
+    changed = ["acknowledged" if name == "acknowledged_at" else name for name in done.changed]
+    return schemas.AlertDone(**fields, changed=changed)

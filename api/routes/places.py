@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from api import schemas
 from api.auth import DevicesRead, PlacesWrite
 from api.facade import TheGateway
-from gateway.directory import Place
+from gateway.hierarchy import Place
 
 router = APIRouter(prefix="/v1/places", tags=["places"])
 
@@ -22,7 +22,7 @@ def list_places(gateway: TheGateway, _: DevicesRead) -> schemas.PlaceList:
 
 
 @router.put("")
-def put_places(body: schemas.PlaceList, gateway: TheGateway, caller: PlacesWrite) -> schemas.PlaceList:
-    """These places, and no others."""
-    gateway.directory.put_places([Place(**place.model_dump()) for place in body.items])
-    return list_places(gateway, caller)
+def put_places(body: schemas.PlaceList, gateway: TheGateway, caller: PlacesWrite) -> schemas.PlacesDone:
+    """These places, and no others; again changes nothing. Answers what changed, too."""
+    moved = gateway.directory.put_places([Place(**place.model_dump()) for place in body.items])
+    return schemas.PlacesDone(items=list_places(gateway, caller).items, **msgspec.structs.asdict(moved))

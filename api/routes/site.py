@@ -16,7 +16,7 @@ from api.errors import ApiError
 from api.facade import TheGateway
 from devices.model import Device
 from gateway.actions import ReloadDirectory
-from gateway.directory import Place
+from gateway.hierarchy import Place
 from gateway.site import Difference, Fault, FaultsError, Site, take_over
 from gateway.vehicles import FieldError, Vehicle, checked, checked_plate, new_vehicle_id
 

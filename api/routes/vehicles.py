@@ -11,7 +11,8 @@ from fastapi.concurrency import run_in_threadpool
 from api import schemas, views
 from api.auth import VehiclesRead, VehiclesWrite
 from api.facade import TheGateway
-from gateway.vehicles import Vehicle, checked, checked_plate, decoded, new_vehicle_id
+from gateway.site import differing
+from gateway.vehicles import Vehicle, checked, checked_plate, decoded, new_vehicle_id, normal_plate
 
 router = APIRouter(prefix="/v1/vehicles", tags=["vehicles"])
 _CSV: dict[str, Any] = {
@@ -32,22 +33,24 @@ def list_vehicles(gateway: TheGateway, _: VehiclesRead) -> schemas.VehicleList:
     return schemas.VehicleList(items=[views.vehicle_view(vehicle) for vehicle in gateway.directory.vehicles()])
 
 
-@router.put("/{plate}", responses={201: {"model": schemas.VehicleView, "description": "It is new."}})
+@router.put("/{plate}", responses={201: {"model": schemas.VehicleDone, "description": "It is new."}})
 def put_vehicle(
     plate: str, body: schemas.VehicleBody, gateway: TheGateway, _: VehiclesWrite, response: Response
-) -> schemas.VehicleView:
-    """Register or change a vehicle."""
+) -> schemas.VehicleDone:
+    """Register or change a vehicle; again changes nothing. Answers what changed, too."""
     vehicle = checked(Vehicle(plate=checked_plate(plate), id=new_vehicle_id(), **body.model_dump()))
-    if gateway.directory.put_vehicle(vehicle):
+    kept, before = gateway.directory.put_vehicle(vehicle)
+    if before is None:
         response.status_code = status.HTTP_201_CREATED
-    kept = gateway.directory.vehicle(vehicle.plate)
-    return views.vehicle_view(kept or vehicle)
+    view = views.vehicle_view(kept)
+    changed = differing(before, kept) if before else [*body.model_fields_set]
+    return schemas.VehicleDone(**view.model_dump(), changed=changed)
 
 
-@router.delete("/{plate}", status_code=status.HTTP_204_NO_CONTENT)
-def remove_vehicle(plate: str, gateway: TheGateway, _: VehiclesWrite) -> None:
-    """Forget a vehicle."""
-    gateway.directory.remove_vehicle(plate)
+@router.delete("/{plate}")
+def remove_vehicle(plate: str, gateway: TheGateway, _: VehiclesWrite) -> schemas.VehicleRemoved:
+    """Forget a vehicle; again changes nothing."""
+    return schemas.VehicleRemoved(plate=normal_plate(plate), removed=gateway.directory.remove_vehicle(plate))
 
 
 @router.post("/import", openapi_extra=_CSV)

@@ -1,6 +1,6 @@
 """`python -m simulators.backend`: the backend as a process of its own, for the harnesses."""
 
-from simulators.backend.command import app
+from simulators.backend.command import backend
 
 if __name__ == "__main__":
-    app()
+    backend()

@@ -8,10 +8,12 @@ new -> accepted, assigned (派单) -> claimed (认领) -> on_site -> resolved ->
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
-from msgspec import Struct
-from msgspec.structs import replace
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import asdict, replace
 
 from devices.alerts import Work
 from devices.escalation import LEVELS, Level
@@ -31,17 +33,25 @@ NEXT: Mapping[Work, tuple[Work, ...]] = {
 """What may be done with a case as it stands."""
 
 
+APART: Mapping[Work, tuple[Work, ...]] = {
+    Work.VERIFIED: (Work.ASSIGNED, Work.CLAIMED, Work.ON_SITE, Work.RESOLVED),
+}
+"""Who does this has done none of that with the case: nobody vouches for their own work, nor for whom they sent."""
+Severity = Annotated[int, Meta(ge=1, le=3)]
+
+
 class Case(Struct, frozen=True, kw_only=True):
-    """One case. `seq`: of the last change taken in. `asked`: how many levels were asked, `asked_at` when the last one
-    was, s since 1970. `told`: what the gateway said when somebody else was faster; "" otherwise.
+    """One case. `seq`: of the last change taken in; `ahead`: the gateway has answered a step made at that time, and its
+    change has not come in yet. `asked`: how many levels were asked, `asked_at` when the last one was, s since 1970.
+    `did`: which operator did what, by step. `refusal`: what the gateway said to a step (code, who, stands, text).
     """
 
     alert: str
     seq: int = 0
     type: str = ""
-    severity: int = 3
+    severity: Severity = 3
     title: dict[str, str] = {}
-    advice: dict[str, str] = {}
+    steps: dict[str, list[str]] = {}
     community: str = ""
     grid: str = ""
     building: str = ""
@@ -53,47 +63,108 @@ class Case(Struct, frozen=True, kw_only=True):
     hidden: bool = False
     test: bool = False
     work: Work = Work.NONE
+    work_at: datetime | None = None
+    ahead: datetime | None = None
     assignee: str = ""
     asked: int = 0
     asked_at: float = 0.0
-    told: str = ""
+    did: dict[str, str] = {}
+    refusal: dict[str, str] = {}
+
+
+class _Said(Struct, kw_only=True):
+    """What a CloudEvent's data and the API's alerts have in common. Whatever is not of its type is refused."""
+
+    type: str
+    severity: Severity
+    title: dict[str, str] = {}
+    steps: dict[str, list[str]] = {}
+    device: str = ""
+    raised_at: str = ""
+    condition: str = "active"
+    open: bool = True
+    test: bool = False
+    suppressed_by: str | None = None
+    work: Work = Work.NONE
+    work_at: datetime | None = None
+
+
+class _Where(Struct, frozen=True):
+    community: str = ""
+    grid: str = ""
+    building: str = ""
+
+
+class _Delivered(_Said, kw_only=True):
+    place: _Where = _Where()
+    acknowledged_at: str | None = None
+
+
+class _Viewed(_Said, kw_only=True):
+    community: str = ""
+    grid: str = ""
+    building: str = ""
+    assignee: str = ""
+    acknowledged: dict[str, Any] | None = None
 
 
 def from_delivery(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a case out of the data of a CloudEvent."""
-    place = data.get("place") or {}
-    return _common(data) | {
-        "community": place.get("community", ""),
-        "grid": place.get("grid", ""),
-        "building": place.get("building", ""),
-        "acknowledged": data.get("acknowledged_at") is not None,
-    }
+    """The fields of a case out of the data of a CloudEvent.
+
+    :raises msgspec.ValidationError: it is not of the shape the gateway sends.
+    """
+    said = msgspec.convert(data, _Delivered)
+    return _common(said) | asdict(said.place) | {"acknowledged": said.acknowledged_at is not None}
 
 
 def from_view(view: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a case out of an alert as the API shows it."""
-    own = {name: view.get(name, "") for name in ("community", "grid", "building", "assignee")}
-    return _common(view) | own | {"acknowledged": view.get("acknowledged") is not None}
+    """The fields of a case out of an alert as the API shows it. Raises as `from_delivery`."""
+    said = msgspec.convert(view, _Viewed)
+    own = {name: getattr(said, name) for name in ("community", "grid", "building", "assignee")}
+    return _common(said) | own | {"acknowledged": said.acknowledged is not None}
 
 
-def _common(said: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ("type", "severity", "title", "advice", "device", "raised_at", "condition", "open", "test")
-    fields = {name: said[name] for name in kept if name in said}
-    return fields | {"work": Work(said.get("work", "none")), "hidden": bool(said.get("suppressed_by"))}
+def _common(said: _Said) -> dict[str, Any]:
+    kept = ("type", "severity", "title", "steps", "device", "raised_at", "condition", "open", "test", "work", "work_at")
+    return {name: getattr(said, name) for name in kept} | {"hidden": bool(said.suppressed_by)}
 
 
 def taken_in(case: Case | None, alert: str, seq: int, fields: Mapping[str, Any]) -> Case:
-    """The case after one change; an older one than it knows changes nothing."""
+    """The case after one change; an older one than it knows changes nothing, and one from before a step the gateway has
+    answered leaves the work as it was answered.
+    """
     held = case or Case(alert=alert)
     if seq < held.seq:
         return held
-    after = replace(held, seq=seq, **fields)
+    came = fields.get("work_at")
+    behind = held.ahead is not None and (came is None or came < held.ahead)
+    if behind:
+        fields = {name: value for name, value in fields.items() if name not in ("work", "work_at", "assignee")}
+    after = replace(held, seq=seq, ahead=held.ahead if behind else None, **fields)
     given = held.work in (Work.ACCEPTED, Work.ASSIGNED) and after.work in (Work.CLAIMED, Work.ON_SITE)
     if given and after.assignee != held.assignee and held.assignee:
-        after = replace(after, told=f"{after.assignee or '?'} has claimed it already")
+        after = replace(after, refusal=refused("claimed_already", who=after.assignee or "?", stands=after.work))
     if after.work is Work.NONE and held.work is not Work.NONE:  # it came back: everybody is asked anew
-        return replace(after, asked=0, asked_at=0.0, assignee="", told="")
+        return replace(after, asked=0, asked_at=0.0, assignee="", refusal={}, did={})
     return after
+
+
+def answered(case: Case, fields: Mapping[str, Any], refusal: Mapping[str, str]) -> Case:
+    """The case as the gateway shows it in answer to a step; its change may still be under way."""
+    ahead = fields["work_at"] if fields.get("work_at") != case.work_at else case.ahead
+    return replace(case, **fields, ahead=ahead, refusal=dict(refusal))
+
+
+def refused(code: str, *, who: str = "", stands: Work | str = "", text: str = "") -> dict[str, str]:
+    """A refusal as the page tells it."""
+    return {"code": code, "who": who, "stands": str(stands), "text": text}
+
+
+def not_apart(case: Case, work: Work, operator: str) -> Work | None:
+    """Which step this operator has done that they may not follow with `work`; None: they may."""
+    barred = APART.get(work, ())
+    done = next((before for before in barred if case.did.get(before.value) == operator), None)
+    return done or (Work.CLAIMED if barred and operator == case.assignee else None)
 
 
 def wants_somebody(case: Case) -> bool:

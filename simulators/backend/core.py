@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections import Counter
@@ -9,13 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from simulators.backend import events
+from simulators.backend.accounts import Accounts
 from simulators.backend.cases import Roster
-from simulators.backend.events import DeliveryError, Kept
+from simulators.backend.events import DeliveryError, Kept, check_secret
 from simulators.backend.server import Server
 from simulators.backend.store import Books
+from simulators.backend.trust import Trust
 from simulators.backend.work import Office
 from simulators.client import Client
 
@@ -32,7 +36,10 @@ class Mood(Struct, frozen=True, kw_only=True):
 
 class Backend:
     """The backend as an object: `start`, `stop`, and what it has received. Port 0: any free one. Without `api` it only
-    receives. `subscribe`: it asks the gateway for deliveries itself, once.
+    receives. `subscribe`: it asks the gateway for deliveries itself, once; `rotate`: with a new secret from now on.
+    `testing`: anybody may see what it received and make it misbehave (/received, /control).
+
+    :raises ValueError: nothing can be verified with `secret`.
     """
 
     def __init__(
@@ -41,6 +48,7 @@ class Backend:
         secret: str,
         store: Path,
         port: int = 0,
+        name: str = "",
         api: str = "",
         token: str = "",
         host: str = "127.0.0.1",
@@ -48,19 +56,26 @@ class Backend:
         claim_within_s: float = 900.0,
         auto: bool = False,
         subscribe: bool = False,
+        rotate: bool = False,
+        testing: bool = False,
     ) -> None:
         self.mood = Mood()
+        if secret:
+            check_secret(secret)
         self.books = Books(store)
-        kept = self.books.fact("secret")
-        self.secrets = [one for one in (secret, kept) if one]
+        self.trust = Trust(self.books)
+        self.accounts = Accounts(self.books)
+        self.secrets = [secret] if secret else []
+        """What is trusted besides the secrets of its own subscription."""
+        self.testing = testing
         self._client = Client(api, token) if api else None
-        self._subscribe = subscribe
+        self._subscribe, self._rotate = subscribe, rotate
         self.office = (
             Office(self.books, self._client, roster or Roster(), claim_within_s=claim_within_s, auto=auto)
             if self._client
             else None
         )
-        self._server = Server((host, port), self)
+        self._server = Server((host, port), self, name=name)
         self._thread = threading.Thread(target=self._server.serve_forever, name="receiving-backend", daemon=True)
 
     @property
@@ -81,19 +96,11 @@ class Backend:
         """
         self._thread.start()
         if self._subscribe and self._client:
-            self._subscribed(self._client)
+            self.trust.subscribe(self._client, self.url)
+            if self._rotate:
+                self.trust.rotate(self._client)
         if self.office:
             self.office.start()
-
-    def _subscribed(self, client: Client) -> None:
-        """Its own subscription, made once; the secret is kept, for it is told only then."""
-        known = {one["id"]: one for one in client.subscriptions()}
-        mine = known.get(self.books.fact("subscription"))
-        if mine is None or mine["url"] != self.url or mine["disabled"]:
-            made = client.subscribe(self.url)
-            self.books.remember("secret", made["secret"])
-            self.books.remember("subscription", made["id"])
-            self.secrets.append(made["secret"])
 
     def stop(self) -> None:
         """End in good order."""
@@ -105,9 +112,11 @@ class Backend:
         self.books.close()
 
     def take(self, headers: Mapping[str, str], body: bytes) -> int:
-        """Judges one delivery; gives the HTTP status: 204 kept or known, 401 badly signed, 422 not a CloudEvent."""
+        """Judges one delivery; gives the HTTP status: 204 kept or known, 401 badly signed, 422 not a CloudEvent
+        of an alert, 503 it cannot be kept just now.
+        """
         try:
-            cloud = events.read(self.secrets, headers, body)
+            cloud = events.read([*self.secrets, *self.trust.secrets()], headers, body)
         except DeliveryError as error:
             self.count(error.what)
             return error.status
@@ -115,7 +124,14 @@ class Backend:
         kept = Kept(
             webhook_id=headers["webhook-id"], received_at=time.time(), event=cloud.id, type=cloud.type, alert=alert
         )
-        if self.books.deliver(kept, cloud) and self.office:
+        try:
+            new = self.books.deliver(kept, cloud)
+        except msgspec.ValidationError:
+            self.count("not_cloudevents")
+            return 422
+        except sqlite3.OperationalError:  # the disk is full, say: it is sent again
+            return 503
+        if new and self.office:
             self.office.wake()
         return 204
 

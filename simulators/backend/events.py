@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,7 +27,11 @@ class Cloud(Struct, frozen=True, kw_only=True):
     @property
     def seq(self) -> int:
         """The number of the change in the feed; 0 where it has none."""
-        return int(self.sequence) if self.sequence.isdecimal() and len(self.sequence) < 18 else 0
+        return (
+            int(self.sequence)
+            if self.sequence.isascii() and self.sequence.isdecimal() and len(self.sequence) < 18
+            else 0
+        )
 
 
 class Kept(Struct, frozen=True, kw_only=True):
@@ -62,9 +68,23 @@ def read(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> Clo
     return cloud
 
 
-def _signed(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
+def check_secret(secret: str) -> None:
+    """Can anything be verified with it?
+
+    :raises ValueError: it is not whsec_ and base64 of at least 24 bytes.
+    """
     try:
-        Webhook(secret).verify(body, dict(headers))
-    except WebhookVerificationError:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except binascii.Error as error:
+        raise ValueError("a secret is whsec_ and base64") from error
+    if not secret.startswith("whsec_") or len(key) < 24:
+        raise ValueError("a secret is whsec_ and base64 of at least 24 bytes")
+
+
+def _signed(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
+    """The library answers what is no signature at all (no comma, no base64, no UTF-8) with a ValueError."""
+    try:
+        Webhook(secret).verify(body, dict(headers), json_parse=False)
+    except (WebhookVerificationError, ValueError):
         return False
     return True

@@ -26,23 +26,25 @@ def read(path: Path) -> Roster:
         raise ValueError(f"{path}: {error}") from error
 
 
-def give(books: Books, client: Client, roster: Roster) -> None:
+def give(books: Books, client: Client, roster: Roster, *, anew: bool = False) -> None:
     """Bring the gateway to this roster, unless it has it: a snapshot of each section, in pages, resumed where it broke
-    off.
+    off. `anew`: look whether the gateway still has it; one restored from a backup may not.
 
     :raises simulators.client.ApiError: the gateway refuses it, or cannot be reached.
     """
     for section, entries in (("places", roster.places), ("staff", roster.staff)):
         items = msgspec.to_builtins(list(entries))
         digest = hashlib.sha256(msgspec.json.encode(items)).hexdigest()
-        if not items or books.fact(f"given {section}") == digest:
+        given, _, revision = books.fact(f"given {section}").partition(" ")
+        if not items or (given == digest and not anew):
             continue
         here = client.sync_state()[section]
-        _send(books, client, section, items, digest, here)
-        books.remember(f"given {section}", digest)
+        if given != digest or here["revision"] < int(revision or 0):
+            sent = _send(books, client, section, items, digest, here)
+            books.remember(f"given {section}", f"{digest} {sent}")
 
 
-def _send(books: Books, client: Client, section: str, items: list[Any], digest: str, here: dict[str, Any]) -> None:
+def _send(books: Books, client: Client, section: str, items: list[Any], digest: str, here: dict[str, Any]) -> int:
     pages = [items[n : n + PAGE] for n in range(0, len(items), PAGE)]
     begun = books.fact(f"sending {section}")
     pending = here["pending"]
@@ -55,3 +57,4 @@ def _send(books: Books, client: Client, section: str, items: list[Any], digest: 
     for number in range(first, len(pages) + 1):
         body = {"revision": revision, "page": number, "pages": len(pages), "items": pages[number - 1]}
         client.sync(section, body)
+    return int(revision)

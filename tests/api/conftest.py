@@ -46,6 +46,7 @@ from gateway.lists import Lists
 from gateway.parts import restored_hub
 from gateway.reader import Reader
 from gateway.scene_acceptance import accept
+from gateway.schema import FIRST_SOURCE
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.sync import Sync
@@ -247,9 +248,11 @@ class Estate:
         self.journal.close()
         self.store.close()
 
-    def token(self, *scopes: str, role: str = "", days: float | None = None) -> dict[str, str]:
-        wanted = scopes or ROLES[role or "admin"]
-        _, text = create_token(self.store, name="desk 1", scopes=wanted, now=datetime.now(UTC), days=days)
+    def token(
+        self, *scopes: str, role: str = "", days: float | None = None, source: str = FIRST_SOURCE
+    ) -> dict[str, str]:
+        wanted, now = scopes or ROLES[role or "admin"], datetime.now(UTC)
+        _, text = create_token(self.store, name="desk 1", scopes=wanted, now=now, days=days, source=source)
         return {"Authorization": f"Bearer {text}"}
 
 

@@ -127,3 +127,41 @@ def test_alerts_are_also_listed_by_their_latest_change(call, estate: Estate):
     assert ([alert["id"] for alert in page["items"]], page["next"]) == ([second, first], "3")
     assert call("GET", "/v1/alerts", estate.token(), params={"after": 3}).json() == {"items": [], "next": None}
     assert call("GET", "/v1/alerts", estate.token(), params={"before": "x"}).status_code == 422
+
+
+def test_each_word_about_an_alert_is_answered_with_what_it_changed_and_again_with_nothing(call, estate: Estate):
+    writer, alert = estate.token("alerts:read", "alerts:write"), estate.raise_alert("battery_low")
+    estate.clear_alert("battery_low")
+    for path, body, changed in (
+        ("shelve", {"until": in_hours(2), "reason": "works"}, ["shelved_until"]),
+        ("work", {"work": "claimed", "assignee": "w-1", "step": "s-1", "operator": "w-1"}, ["work", "assignee"]),
+        ("acknowledge", {"reason": "seen"}, ["acknowledged"]),
+        ("dispose", {"disposition": "true", "reason": "replaced"}, ["disposition"]),
+    ):
+        answers = [call("POST", f"/v1/alerts/{alert}/{path}", writer, json=body).json() for _ in range(2)]
+        assert [answer["changed"] for answer in answers] == [changed, []], path
+    history = call("GET", f"/v1/alerts/{alert}", writer).json()["history"]
+    assert [line["change"] for line in history] == ["raised", "cleared", "shelved", "work", "acknowledged", "disposed"]
+    assert history[3]["actor"] == "desk 1 / w-1"
+
+
+def test_a_backend_reads_its_own_reasons_also_where_it_said_who_of_its_people_typed_them(call, estate: Estate):
+    writer, alert = estate.token("alerts:read", "alerts:write"), estate.raise_alert()
+    for work, operator in (("claimed", ""), ("resolved", "w-1")):
+        body = {"work": work, "assignee": "w-1", "reason": work, "operator": operator}
+        call("POST", f"/v1/alerts/{alert}/work", writer, json=body)
+    history = call("GET", f"/v1/alerts/{alert}", writer).json()["history"]
+    assert [line["reason"] for line in history if line["change"] == "work"] == ["claimed", "resolved"]
+
+
+def test_who_comes_second_gets_a_code_and_who_was_faster(call, estate: Estate):
+    writer, alert = estate.token("alerts:write"), estate.raise_alert()
+    call("POST", f"/v1/alerts/{alert}/work", writer, json={"work": "claimed", "assignee": "w-1"})
+    told = call("POST", f"/v1/alerts/{alert}/work", writer, json={"work": "claimed", "assignee": "w-2"})
+    assert told.status_code == 409
+    assert {k: told.json()[k] for k in ("code", "who", "stands")} == {
+        "code": "claimed_already",
+        "who": "w-1",
+        "stands": "claimed",
+    }
+    assert call("GET", "/v1/alerts/nothing", estate.token()).json()["code"] == "not_found"

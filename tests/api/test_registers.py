@@ -30,8 +30,8 @@ def test_a_vehicle_is_registered_changed_and_forgotten(call, estate: Estate):
         checked(CheckPlate(plate="粤B12345", at=now, captured_at=now), estate.directory, now).listing is Listing.BLOCK
     )
     assert [v["plate"] for v in call("GET", "/v1/vehicles", writer).json()["items"]] == ["粤B12345"]
-    assert call("DELETE", "/v1/vehicles/粤B12345", writer).status_code == 204
-    assert call("DELETE", "/v1/vehicles/粤B12345", writer).status_code == 404
+    assert call("DELETE", "/v1/vehicles/粤B12345", writer).json()["removed"]
+    assert not call("DELETE", "/v1/vehicles/粤B12345", writer).json()["removed"]
 
 
 @pytest.mark.parametrize("plate", ["hello", "粤B1234567", "AB12345"])
@@ -64,7 +64,10 @@ def test_places_are_replaced_whole_and_must_fit_together(call, estate: Estate):
         {"id": "c-1", "kind": "community", "name": "Community 1", "parent": ""},
         {"id": "g-1", "kind": "grid", "name": "Grid 1", "parent": "c-1"},
     ]
-    assert call("PUT", "/v1/places", estate.token(), json={"items": places}).json() == {"items": places}
+    done = call("PUT", "/v1/places", estate.token(), json={"items": places}).json()
+    assert done == {"items": places, "added": ["c-1", "g-1"], "changed": [], "removed": []}
+    again = call("PUT", "/v1/places", estate.token(), json={"items": places}).json()
+    assert again == {"items": places, "added": [], "changed": [], "removed": []}
     for parent, words in (("g-1", "within itself"), ("nowhere", "not among")):
         wrong = call("PUT", "/v1/places", estate.token(), json={"items": [places[0] | {"parent": parent}, places[1]]})
         assert (wrong.status_code, words in wrong.json()["detail"]) == (422, True)
@@ -103,7 +106,7 @@ def test_dead_letters_are_shown_and_tried_again(call, estate: Estate):
     assert [(d["change"], d["reason"]) for d in call("GET", path, writer).json()["items"]] == [(4, "HTTP 400")]
     assert call("POST", f"{path}/replay", writer).json() == {"replayed": 1}
     assert [change for _, change in tables.to_replay(name)] == [4]
-    assert call("DELETE", f"/v1/subscriptions/{name}", writer).status_code == 204
+    assert call("DELETE", f"/v1/subscriptions/{name}", writer).json()["removed"]
     assert call("GET", path, writer).status_code == 404
 
 
@@ -118,4 +121,45 @@ def test_dead_letters_are_shown_and_tried_again(call, estate: Estate):
     ],
 )
 def test_a_subscription_nobody_could_deliver_to_is_refused(call, estate: Estate, body: dict):
+    assert call("POST", "/v1/subscriptions", estate.token(), json=body).status_code == 422
+
+
+def test_a_vehicle_says_what_changed_and_the_same_again_changes_nothing(call, estate: Estate):
+    writer, path = estate.token(), "/v1/vehicles/粤B12345"
+    first = call("PUT", path, writer, json={"owner": "o", "listing": "allow"})
+    assert (first.status_code, sorted(first.json()["changed"])) == (201, ["listing", "owner"])
+    again = call("PUT", path, writer, json={"owner": "o", "listing": "allow"})
+    assert (again.status_code, again.json()["changed"]) == (200, [])
+    assert call("PUT", path, writer, json={"owner": "p", "listing": "allow"}).json()["changed"] == ["owner"]
+    assert [call("DELETE", path, writer).json()["removed"] for _ in range(2)] == [True, False]
+
+
+OWN = "whsec_" + "A" * 32
+
+
+def test_a_subscription_asked_for_again_with_its_own_secret_is_the_same_one(call, estate: Estate):
+    writer, body = estate.token(), {"url": "http://127.0.0.1:9/", "secret": OWN, "types": ["door_forced"]}
+    first, again = (call("POST", "/v1/subscriptions", writer, json=body) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert (first.json()["changed"], again.json()["changed"]) == (True, False)
+    assert (first.json()["id"], len(Subscriptions(estate.store, estate.vault).all())) == (again.json()["id"], 1)
+    other = call("POST", "/v1/subscriptions", writer, json=body | {"types": []})
+    assert (other.status_code, "other types" in other.json()["detail"]) == (409, True)
+    gone = [call("DELETE", f"/v1/subscriptions/{first.json()['id']}", writer).json()["removed"] for _ in range(2)]
+    assert gone == [True, False]
+
+
+def test_a_new_secret_said_twice_keeps_the_one_before_good(call, estate: Estate):
+    writer = estate.token()
+    made = call("POST", "/v1/subscriptions", writer, json={"url": "http://127.0.0.1:9/"}).json()
+    path, tables = f"/v1/subscriptions/{made['id']}/secret", Subscriptions(estate.store, estate.vault)
+    first, again = (call("POST", path, writer, json={"secret": OWN}).json() for _ in range(2))
+    assert (first["changed"], again["changed"], first["old_until"]) == (True, False, again["old_until"])
+    before = base64.b64decode(made["secret"].removeprefix("whsec_"))
+    assert tables.secrets(made["id"], us(datetime.now(UTC)))[1] == before
+
+
+@pytest.mark.parametrize("secret", ["whsec_", "whsec_" + "A" * 8, "hello", "whsec_" + "A" * 33, "whsec_" + "A" * 92, 7])
+def test_a_secret_nobody_could_verify_with_is_refused(call, estate: Estate, secret: object):
+    body = {"url": "http://127.0.0.1:9/", "secret": secret}
     assert call("POST", "/v1/subscriptions", estate.token(), json=body).status_code == 422

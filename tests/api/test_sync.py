@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
+import sqlite3
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import httpx
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from api.auth import tokens
 from devices.events import DenyReason, Listing, Method
+from gateway.chain import Finding, findings, out_of_turn
+from gateway.ledger import exported, genuine, rows, seals, signing_key
 from gateway.residents import Enrolment
+from gateway.schema import MIGRATIONS
 from gateway.store import Store
 from gateway.sync import Sync
+from gateway.syncbook import SyncBook
+from gateway.syncplan import fingerprint
+from gateway.vault import Vault
+from gateway.vehicles import Vehicle
 from tests.api.conftest import GATE, Estate, in_hours
 
 PLACES = [
@@ -130,7 +147,7 @@ def test_pages_and_revisions_are_there_after_a_restart_and_nobodys_name_in_clear
     put("vehicles", 1, CARS[:2], page=1, pages=2)
     assert "测试车主".encode() not in b"".join(p.read_bytes() for p in estate.settings.data.glob("linli.db*"))
     restarted = Sync(Store(estate.settings.database), estate.vault, estate.directory)
-    pending = restarted.book.state("vehicles").pending
+    pending = restarted.book.state("backend", "vehicles").pending
     assert pending is not None
     assert pending.next_page == 2
     assert len(put("vehicles", 1, CARS[2:], page=2, pages=2).json()["added"]) == 5
@@ -373,3 +390,258 @@ def test_a_district_goes_through_in_pages_and_again_changes_nothing(put, estate:
     assert len(put("staff", 1, staff).json()["added"]) == 1212
     served = estate.directory.roster.serving(estate.directory.roster.staff()[0].level, ["b5"], datetime.now(UTC))
     assert served == ("w5", "w891")
+
+
+# -- several sources -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sources(call, estate: Estate):
+    """Calls for a district platform and a property company's system."""
+
+    def of(source: str) -> Any:
+        token = estate.token(role="backend", source=source)
+
+        def do(section: str, revision: int, items: Any = (), **more: Any):
+            return call("PUT", f"/v1/sync/{section}", token, json={"revision": revision, "items": list(items), **more})
+
+        return do
+
+    return of("district"), of("property")
+
+
+def whose(answer: Any) -> list[tuple[str, str]]:
+    return [(one["id"], one["source"]) for one in answer.json()["shared"]]
+
+
+def test_each_source_counts_its_own_revisions_and_takes_back_only_its_own(sources, call, estate: Estate):
+    district, company = sources
+    assert district("vehicles", 7, CARS[:3]).status_code == 200
+    assert company("vehicles", 1, CARS[3:]).json()["added"] == ["粤B10003", "粤B10004"]
+    assert district("vehicles", 8, CARS[:1], base=1).status_code == 409
+    assert district("vehicles", 8, CARS[:1], shrink=True).json()["removed"] == ["粤B10001", "粤B10002"]
+    assert [v.plate for v in estate.directory.vehicles()] == ["粤B10000", "粤B10003", "粤B10004"]
+    told = call("GET", "/v1/sync", estate.token(role="backend", source="district")).json()
+    assert (told["source"], {s["section"]: s["revision"] for s in told["sections"]}["vehicles"]) == ("district", 8)
+
+
+def test_a_new_token_of_the_same_source_goes_on_where_the_old_one_ended(call, estate: Estate):
+    body = {"revision": 1, "items": CARS}
+    old, new = (estate.token(role="backend", source="district") for _ in range(2))
+    call("PUT", "/v1/sync/vehicles", old, json=body)
+    assert call("PUT", "/v1/sync/vehicles", new, json=body).json()["replayed"]
+    delta = {"revision": 2, "base": 1, "gone": ["粤B10000"]}
+    assert call("PUT", "/v1/sync/vehicles", new, json=delta).json()["removed"] == ["粤B10000"]
+
+
+def test_of_two_sources_the_first_owns_a_plate_and_the_other_is_told_whose_it_is(sources, estate: Estate):
+    district, company = sources
+    district("vehicles", 1, CARS)
+    told = company("vehicles", 1, [CARS[0] | {"listing": "block"}], overrule=["粤B10000"])
+    [refused] = told.json()["refused"]
+    assert (refused["id"], refused["why"], refused["source"]) == ("粤B10000", "given_by_other", "district")
+    assert refused["fields"] == ["listing"]
+    gone = company("vehicles", 2, [], base=1, gone=["粤B10001"]).json()
+    assert ([r["why"] for r in gone["refused"]], gone["removed"]) == (["given_by_other"], [])
+    kept = estate.directory.vehicle("粤B10000")
+    assert kept is not None
+    assert kept.listing is Listing.ALLOW
+
+
+def test_a_place_both_give_alike_stays_until_the_last_of_them_takes_it_back(sources, call, estate: Estate):
+    district, company = sources
+    district("places", 1, PLACES)
+    both = company("places", 1, [PLACES[1], {"id": "u-1", "kind": "unit", "name": "1", "parent": "3"}])
+    assert (both.json()["added"], whose(both)) == (["u-1"], [("c-1", "district")])
+    renamed = [p | ({"name": "renamed"} if p["id"] == "c-1" else {}) for p in PLACES]
+    assert district("places", 2, renamed).json()["changed"] == [{"id": "c-1", "fields": ["name"]}]
+    items = call("GET", "/v1/sync/places/items", estate.token(role="backend", source="property")).json()["items"]
+    assert [(i["id"], i["standing"]) for i in items] == [("c-1", "given_by_other"), ("u-1", "as_given")]
+    hanging = district("places", 3, [PLACES[0]], shrink=True)
+    assert (hanging.status_code, "u-1" in hanging.json()["detail"]) == (422, True)
+    company("places", 2, [PLACES[1] | {"name": "renamed"}])
+    left = district("places", 3, [PLACES[0]], shrink=True)
+    assert (left.json()["removed"], whose(left)) == (["3", "g-1", "g-2"], [("c-1", "property")])
+    assert company("places", 3, [PLACES[1] | {"name": "mine now"}]).json()["changed"][0]["id"] == "c-1"
+    assert company("places", 4, [], shrink=True).json()["removed"] == ["c-1"]
+    assert [p.id for p in estate.directory.places()] == ["s-1"]
+
+
+def test_who_only_claimed_an_entry_lets_go_of_it_and_it_stays(sources, estate: Estate):
+    district, company = sources
+    district("vehicles", 1, CARS)
+    company("vehicles", 1, CARS[:2])
+    assert whose(company("vehicles", 2, [], base=1, gone=["粤B10000"])) == [("粤B10000", "district")]
+    assert len(district("vehicles", 2, [], shrink=True).json()["removed"]) == 4
+    assert [v.plate for v in estate.directory.vehicles()] == ["粤B10001"]
+
+
+def test_two_sources_that_claim_the_same_plates_at_once_leave_each_with_one_owner(sources, estate: Estate):
+    barrier = threading.Barrier(2)
+
+    def send(n: int) -> Any:
+        barrier.wait()
+        return sources[n]("vehicles", 1, [car | {"note": str(n)} for car in CARS]).json()
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(send, range(2)))
+    assert sorted(len(answer["added"]) for answer in answers) == [0, 5]
+    assert sorted(len(answer["refused"]) for answer in answers) == [0, 5]
+    owners = estate.store.reader.execute("SELECT count(*) FROM sync_items WHERE shared=0").fetchone()[0]
+    assert owners == 5
+
+
+@pytest.mark.parametrize("section", ["places", "vehicles"])
+def test_pages_of_two_sources_do_not_mix(sources, estate: Estate, section: str):
+    items = PLACES if section == "places" else CARS
+    for send in sources:
+        assert send(section, 1, items[:2], page=1, pages=2).status_code == 202
+    first, second = (send(section, 1, items[2:], page=2, pages=2).json() for send in sources)
+    assert (len(first["added"]), len(second["shared"])) == (5, 5)
+
+
+def test_pages_that_do_not_agree_on_their_base_are_refused(put, estate: Estate):
+    put("vehicles", 1, CARS)
+    put("vehicles", 2, CARS[:1], page=1, pages=2)
+    assert put("vehicles", 2, [], page=2, pages=2, base=1).status_code == 422
+    assert len(estate.directory.vehicles()) == 5
+
+
+def test_pages_nobody_completed_are_forgotten_in_the_end(put, state, estate: Estate):
+    put("vehicles", 1, CARS, page=1, pages=2)
+    with estate.store.write() as db:
+        db.execute("UPDATE sync_pages SET at = at - ?", (31 * 86_400 * 1_000_000,))
+    put("places", 1, PLACES)
+    assert state("vehicles")["pending"] is None
+
+
+def test_what_was_synchronised_before_sources_had_names_is_all_there(tmp_path):
+    old = sqlite3.connect(tmp_path / "linli.db")
+    for n in range(9):
+        old.executescript(MIGRATIONS[n])
+    old.execute("PRAGMA user_version=9")
+    vault = Vault.at(tmp_path / "keys")
+    car = Vehicle(plate="粤B10000", id="veh_1", listing=Listing.ALLOW)
+    answer = msgspec.json.encode({"section": "vehicles", "revision": 4, "base": None, "complete": True, "added": ["x"]})
+    page = msgspec.json.encode({"revision": 5, "base": 4, "page": 1, "pages": 2, "items": [car], "gone": []})
+    row = ("vehicles", 4, None, 1, "grid", '["d"]', 1, 0, 0, 0, vault.seal(answer, "sync:vehicles:4"))
+    old.execute("INSERT INTO sync_revisions VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    old.execute("INSERT INTO sync_items VALUES('vehicles', '粤B10000', ?)", (fingerprint(car),))
+    sealed = vault.seal(page, "page:vehicles:1")
+    old.execute("INSERT INTO sync_pages VALUES('vehicles', 1, 5, 2, 'd1', ?)", (sealed,))
+    old.execute("INSERT INTO tokens VALUES('t', x'00', 'grid', '[]', 1, NULL, NULL)")
+    old.commit()
+    old.close()
+    store = Store(tmp_path / "linli.db")
+    book = SyncBook(store, vault)
+    state = book.state("backend", "vehicles")
+    assert (state.revision, state.by, state.items) == (4, "grid", 1)
+    assert state.pending is not None
+    assert (state.pending.next_page, book.pages("backend", "vehicles")) == (2, [page])
+    assert book.answer("backend", "vehicles", 4).added == ["x"]
+    assert [token.source for token in tokens(store)] == ["backend"]
+    store.close()
+
+
+# -- the ledger ------------------------------------------------------------------------------------------------------
+
+
+def ledger_rows(estate: Estate) -> list[dict[str, Any]]:
+    estate.journal.prune(datetime.now(UTC))  # what was noted is chained with the journal's next transaction
+    db = estate.store.connect()
+    found = [json.loads(row.body) for row in rows(db) if row.kind == "sync"]
+    db.close()
+    return found
+
+
+def ledger_wrong(estate: Estate) -> list[Finding]:
+    key = signing_key(estate.settings.data / "keys").public_key()
+    db = estate.store.connect()
+    found = findings(rows(db), seals(db), partial(genuine, key)) + out_of_turn(rows(db))
+    db.close()
+    return found
+
+
+def test_each_revision_is_one_row_of_the_ledger_and_nobody_can_be_read_from_it(sources, estate: Estate):
+    district, company = sources
+    estate.raise_alert()
+    district("vehicles", 1, CARS[:2], page=1, pages=2)
+    done = district("vehicles", 1, CARS[2:], page=2, pages=2)
+    district("vehicles", 1, CARS[2:], page=2, pages=2)
+    company("vehicles", 1, [CARS[0] | {"note": "n"}, {"plate": "hello"}])
+    estate.raise_alert("battery_low")
+    first, second = ledger_rows(estate)
+    assert (first["source"], first["section"], first["revision"], first["added"]) == ("district", "vehicles", 1, 5)
+    assert (second["source"], second["refused"], second["added"]) == ("property", 2, 0)
+    assert first["digest"] == done.json()["digest"]
+    assert "粤B" not in json.dumps([first, second], ensure_ascii=False)
+    assert ledger_wrong(estate) == []
+
+
+def test_who_kept_pages_and_nonce_proves_what_the_row_means(call, estate: Estate):
+    token = estate.token(role="backend") | {"Content-Type": "application/json"}
+    bodies = [
+        json.dumps({"revision": 1, "page": n, "pages": 2, "items": cars}).encode()
+        for n, cars in ((1, CARS[:2]), (2, CARS[2:]))
+    ]
+    for body in bodies:
+        answer = call("PUT", "/v1/sync/vehicles", token, content=body).json()
+    kept = bytes.fromhex(answer["nonce"]) + b"".join(hashlib.sha256(body).digest() for body in bodies)
+    assert ledger_rows(estate)[0]["digest"] == hashlib.sha256(kept).hexdigest()
+
+
+def test_a_revision_that_cannot_be_written_leaves_no_row_and_no_change(put, state, estate: Estate):
+    put("vehicles", 1, CARS[:1])
+    estate.store.connect().execute(
+        "CREATE TRIGGER full BEFORE INSERT ON ledger_notes BEGIN SELECT RAISE(ABORT, 'full'); END"
+    )
+    with pytest.raises(httpx.HTTPStatusError):
+        put("vehicles", 2, CARS, base=1).raise_for_status()
+    assert (len(ledger_rows(estate)), state("vehicles")["revision"], len(estate.directory.vehicles())) == (1, 1, 1)
+    estate.store.connect().execute("DROP TRIGGER full")
+    assert len(put("vehicles", 2, CARS, base=1).json()["added"]) == 4
+    assert [row["revision"] for row in ledger_rows(estate)] == [1, 2]
+    assert ledger_wrong(estate) == []
+
+
+def test_the_journal_chains_every_revision_once_while_both_write(put, estate: Estate):
+    def revise() -> None:
+        for n in range(1, 21):
+            assert put("vehicles", n, [CARS[0] | {"note": str(n)}]).status_code == 200
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(revise)
+        n = 0
+        while not done.done():
+            n += 1
+            estate.raise_alert("battery_low", instance=str(n))
+        done.result()
+    assert [row["revision"] for row in ledger_rows(estate)] == list(range(1, 21))
+    assert ledger_wrong(estate) == []
+
+
+def test_an_exported_ledger_with_revisions_is_whole_to_the_other_verifier_and_one_out_of_turn_is_not(
+    put, estate: Estate, tmp_path
+):
+    put("vehicles", 1, CARS)
+    put("vehicles", 2, CARS[:4])
+    first = ledger_rows(estate)[0]
+    theirs = verified(estate, tmp_path)
+    assert theirs.returncode == 0, theirs.stderr
+    with estate.store.write() as db:
+        db.execute("INSERT INTO ledger_notes(kind, body) VALUES('sync', ?)", (json.dumps(first),))
+    ledger_rows(estate)
+    theirs = verified(estate, tmp_path)
+    assert theirs.returncode == 1
+    assert "comes after ('backend', 'vehicles', 2)" in theirs.stderr
+    assert ["revision 1 of backend/vehicles" in finding.what for finding in ledger_wrong(estate)] == [True]
+
+
+def verified(estate: Estate, folder: Path) -> subprocess.CompletedProcess[str]:
+    key = signing_key(estate.settings.data / "keys").public_key()
+    db = estate.store.connect()
+    (folder / "ledger.jsonl").write_text("".join(exported(db, key)), encoding="utf-8")
+    db.close()
+    verifier = Path(__file__).resolve().parents[2] / "scripts" / "verify-ledger"
+    command = [sys.executable, "-I", str(verifier), str(folder / "ledger.jsonl")]
+    return subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")

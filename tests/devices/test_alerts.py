@@ -247,3 +247,26 @@ def test_what_is_done_by_itself_takes_nothing_from_who_was_faster():
         worked(mine, work=Work.ASSIGNED, assignee="w2", now=NOW, if_work=Work.ACCEPTED)
     assert worked(mine, work=Work.CLAIMED, assignee="desk", now=NOW, if_work=Work.ASSIGNED) is mine
     assert worked(mine, work=Work.ON_SITE, assignee="desk", now=NOW, if_work=Work.CLAIMED).work is Work.ON_SITE
+
+
+def test_a_step_heard_before_changes_nothing_even_if_more_has_happened_since() -> None:
+    given_back = worked(work(alert(), Work.CLAIMED, "w1"), work=Work.REJECTED, assignee="w1", now=NOW, step="s-1")
+    anew = work(given_back, Work.ASSIGNED, "w2")
+    assert worked(anew, work=Work.REJECTED, assignee="w1", now=NOW + MIN, step="s-1") is anew
+    assert worked(anew, work=Work.REJECTED, assignee="w2", now=NOW + MIN, step="s-2").work is Work.REJECTED
+
+
+def test_closing_or_shelving_the_same_way_again_changes_nothing() -> None:
+    closed = close(alert(), Disposition.FALSE, NOW)
+    assert close(closed, Disposition.FALSE, NOW + MIN) is closed
+    assert close(closed, Disposition.NO_ACTION, NOW + MIN).disposition is Disposition.NO_ACTION
+    until = NOW + timedelta(hours=1)
+    aside = shelved(alert(), until=until, reason="works", now=NOW)
+    assert shelved(aside, until=until, reason=" works ", now=NOW + MIN) is aside
+
+
+def test_a_refusal_says_for_programs_who_was_faster() -> None:
+    mine = worked(alert(), work=Work.CLAIMED, assignee="w1", now=NOW)
+    with pytest.raises(AlertError) as told:
+        worked(mine, work=Work.CLAIMED, assignee="w2", now=NOW)
+    assert (told.value.code, told.value.who, told.value.stands) == ("claimed_already", "w1", Work.CLAIMED)

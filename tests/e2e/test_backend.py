@@ -1,6 +1,7 @@
 """The reference backend beside a real gateway: its page in a real browser, and the process killed and started again."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,10 @@ ROSTER = {
 }
 
 
+PEOPLE = ("w-1", "dispatcher", "verifier")
+PASSWORD = "correct horse 42"
+
+
 class ReferenceBackend(Child):
     """`linli backend` with books that stay the same over restarts."""
 
@@ -40,7 +45,10 @@ class ReferenceBackend(Child):
         roster = folder / "roster.json"
         roster.write_text(json.dumps(ROSTER), encoding="utf-8")
         command = [sys.executable, "-P", "-m", "simulators.backend", "--store", str(folder / "backend.db")]
-        command += ["--port", str(self.port), "--roster", str(roster)]
+        self.folder = folder
+        for name in (*PEOPLE, "api"):
+            self.user("add", name)
+        command += ["--port", str(self.port), "--roster", str(roster), "--testing"]
         command += ["--api", f"http://127.0.0.1:{gateway.http_port}", "--token", gateway.token("backend")]
         super().__init__(command, folder / "backend.log")
         self.api = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
@@ -48,6 +56,15 @@ class ReferenceBackend(Child):
     def begin(self) -> None:
         self.start()
         self.await_ready()
+        signed_in = self.api.post("/api/sign-in", json={"name": "api", "password": PASSWORD})
+        signed_in.raise_for_status()
+        self.api.cookies.update(signed_in.cookies)
+
+    def user(self, verb: str, name: str) -> None:
+        """`linli backend user`."""
+        command = [sys.executable, "-P", "-m", "simulators.backend", "user", verb, name]
+        command += ["--store", str(self.folder / "backend.db")]
+        subprocess.run(command, input=f"{PASSWORD}\n", text=True, check=True, encoding="utf-8")
 
     def state(self) -> dict[str, Any]:
         """All cases, and the account of what was received."""
@@ -100,6 +117,20 @@ def page(backend: ReferenceBackend, browser: Browser) -> Iterator[Page]:
     assert wrong == []
 
 
+def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
+    """By the form, as somebody does."""
+    page.get_by_label("用户名").fill(name)
+    page.get_by_label("密码").fill(password)
+    page.get_by_role("button", name="登录").click()
+
+
+def change_places(page: Page, name: str) -> None:
+    """The next one sits down at the same screen."""
+    page.get_by_role("button", name="退出登录").click()
+    sign_in(page, name)
+    expect(page.locator("#me")).to_contain_text(f"当前人员：{name}")
+
+
 def forced(gateway: RunningGateway, door: NativeDevice) -> str:
     """The door is forced; gives the new alert. One that is still open is closed first."""
     for old in gateway.get("/v1/alerts", device="side-door", type="door_forced", open="true")["items"]:
@@ -128,14 +159,19 @@ class TestPage:
         self, gateway: RunningGateway, backend: ReferenceBackend, door: NativeDevice, page: Page
     ) -> None:
         page.goto("/")
+        expect(page.locator("#work")).to_be_hidden()
+        sign_in(page, "w-1", "wrong horse 42")
+        expect(page.locator("#in-said")).to_have_text("用户名或密码不正确")
+        sign_in(page, "w-1")
+        expect(page.locator("#me")).to_have_text("当前人员：w-1 网格员甲")
         expect(page.locator("#state")).to_have_text("与网关连接正常")
         alert = forced(gateway, door)
         row = page.locator(f'[data-alert="{alert}"]')
         expect(row).to_contain_text("门被强行打开")
         expect(row).to_contain_text("已派单 · w-1")
         eventually(lambda: work_of(gateway, alert) == ("assigned", "w-1"))
-        page.locator("#me").select_option("w-1")
         row.click()
+        expect(page.locator(".steps li").first).not_to_be_empty()
         page.get_by_role("button", name="认领").click()
         expect(page.locator("[data-field='field.work']")).to_have_text("已认领")
         eventually(lambda: work_of(gateway, alert) == ("claimed", "w-1"))
@@ -147,31 +183,63 @@ class TestPage:
         page.locator("#do-resolved").press("Enter")
         expect(page.locator("[data-field='field.work']")).to_have_text("已处置")
         assert work_of(gateway, alert) == ("resolved", "w-1")
+        expect(page.locator("#barred")).to_contain_text("须由他人核验")
+        expect(page.get_by_role("button", name="核验通过")).to_have_count(0)
+        change_places(page, "verifier")
+        row.click()
         page.locator("#reason").fill("已核对")
         page.get_by_role("button", name="核验通过").click()
         expect(page.locator("[data-field='field.work']")).to_have_text("已核验")
-        history = gateway.get(f"/v1/alerts/{alert}")["history"]
-        assert [h["reason"] for h in history if h["change"] == "work" and h["reason"]] == ["已复位", "已核对"]
+        assert work_of(gateway, alert) == ("verified", "w-1")
+        history = [h for h in gateway.get(f"/v1/alerts/{alert}")["history"] if h["change"] == "work" and h["reason"]]
+        assert [h["reason"] for h in history] == ["已复位", "已核对"]
+        assert [h["actor"].rsplit(" / ")[-1] for h in history] == ["w-1", "verifier"]
         expect(page.locator("#account")).to_contain_text("无缺口")
         page.get_by_role("button", name="English").click()
         expect(page.locator("[data-field='field.work']")).to_have_text("verified")
+
+    def test_who_dispatches_by_hand_cannot_verify_and_a_session_ends_with_the_operator(
+        self, gateway: RunningGateway, backend: ReferenceBackend, door: NativeDevice, page: Page
+    ) -> None:
+        page.goto("/")
+        sign_in(page, "dispatcher")
+        alert = forced(gateway, door)
+        row = page.locator(f'[data-alert="{alert}"]')
+        expect(row).to_contain_text("已派单 · w-1")
+        row.click()
+        page.locator("#to").select_option("w-2")
+        page.get_by_role("button", name="派单", exact=True).click()
+        expect(page.locator("[data-field='field.assignee']")).to_contain_text("w-2")
+        eventually(lambda: work_of(gateway, alert) == ("assigned", "w-2"))
+        for work in ("claimed", "on_site", "resolved"):
+            gateway.api.post(f"/v1/alerts/{alert}/work", json={"work": work, "assignee": "w-2"}).raise_for_status()
+        expect(page.locator("[data-field='field.work']")).to_contain_text("已处置")
+        expect(page.locator("#barred")).to_contain_text("须由他人核验")
+        told = page.request.post(f"/api/cases/{alert}/steps", data={"work": "verified", "reason": "r"})
+        assert (told.status, told.json()["refusal"]["code"]) == (409, "somebody_else")
+        cookie = next(c for c in page.context.cookies() if c["name"] == "linli_backend")
+        assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+        backend.user("remove", "dispatcher")
+        forced(gateway, door)
+        expect(page.get_by_label("密码")).to_be_visible()
+        backend.user("add", "dispatcher")
 
     def test_who_claims_second_is_told_on_the_page_that_the_desk_was_faster(
         self, gateway: RunningGateway, backend: ReferenceBackend, door: NativeDevice, page: Page
     ) -> None:
         page.goto("/")
+        sign_in(page, "w-1")
         desk = {"Authorization": f"Bearer {gateway.token('desk')}"}
         alert = forced(gateway, door)
         row = page.locator(f'[data-alert="{alert}"]')
         expect(row).to_contain_text("已派单")
-        page.locator("#me").select_option("w-1")
         row.click()
         # What the backend has not heard of yet: deliveries fail for a moment, and the click comes first.
         backend.api.post("/control", json={"status": 500}).raise_for_status()
         body = {"work": "claimed", "assignee": "值班台"}
         gateway.api.post(f"/v1/alerts/{alert}/work", json=body, headers=desk).raise_for_status()
         page.evaluate("document.querySelector('#do-claimed')?.click()")
-        expect(page.locator(".told").first).to_contain_text("被他人抢先：值班台 has claimed it already")
+        expect(page.locator(".told").first).to_contain_text("被他人抢先：值班台 已认领（claimed_already）")
         backend.api.post("/control", json={}).raise_for_status()
         expect(page.locator("[data-field='field.assignee']")).to_have_text("值班台")
         assert work_of(gateway, alert) == ("claimed", "值班台")
@@ -205,12 +273,17 @@ def test_killed_and_started_again_it_catches_up_without_a_gap_and_keeps_its_case
 
 
 def test_a_stranger_s_page_and_broken_bodies_change_nothing(backend: ReferenceBackend) -> None:
-    known = backend.state()["cases"]
-    url = f"/api/cases/{known[0]['alert']}/steps" if known else "/api/cases/none/steps"
-    step = {"work": "rejected", "person": "w-1"}
+    known = standing(backend)
+    url = f"/api/cases/{known[0][0]}/steps" if known else "/api/cases/none/steps"
+    step = {"work": "rejected"}
     assert backend.api.post(url, json=step, headers={"Origin": "http://evil.example"}).status_code == 403
     assert backend.api.post(url, content=json.dumps(step), headers={"Content-Type": "text/plain"}).status_code == 403
     assert backend.api.post(url, json={"work": "king", "person": "w-1"}).status_code == 422
     assert backend.api.post("/api/cases/nobody/steps", json=step).status_code == 404
     assert [backend.api.get(path).status_code for path in ("/../store.py", "/%2e%2e/store.py", "/js")] == [404] * 3
-    assert backend.state()["cases"] == known
+    assert httpx.get(f"http://127.0.0.1:{backend.port}/api/cases").status_code == 401
+    assert standing(backend) == known
+
+
+def standing(backend: ReferenceBackend) -> list[tuple[str, str, str]]:
+    return [(case["alert"], case["work"], case["assignee"]) for case in backend.state()["cases"]]

@@ -15,7 +15,7 @@ from devices.escalation import Level
 from devices.model import Device
 from gateway.actions import AcknowledgeAlert, DisposeAlert, ShelveAlert, WorkOnAlert
 from gateway.changes import Changes
-from gateway.directory import Place
+from gateway.hierarchy import Place
 from gateway.roster import Absence, Shift, Worker
 from gateway.settings import SettingsError, load
 from tests.gateway.shell import GATE, LAMP, START, Shell

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from devices.events import Listing
 from devices.model import Device
-from gateway.directory import Directory, Place
+from gateway.directory import Directory
 from gateway.evidence import Evidence
+from gateway.hierarchy import Place
 from gateway.refusals import InvalidError, TakenError
 from gateway.residents import Enrolment
 from gateway.store import Store
@@ -198,7 +199,7 @@ def test_what_a_site_file_brings_is_resembled_and_is_a_lane_at_once(store: Store
     lane = Device(id="lane-9", kind="barrier", protocol="native", address="L9", community="c-1", direction="in")
     car = Vehicle(plate="沪A12345", id="veh_9", listing=Listing.ALLOW)
     assert (estate.near_plates("沪A1234S"), estate.lanes("c-1")) == ([], ())
-    estate.apply(places=None, devices=[lane], gone_devices=[], vehicles=[car], gone_vehicles=[])
+    estate.apply(devices=[lane], gone_devices=[], vehicles=[car], gone_vehicles=[])
     assert (estate.near_plates("沪A1234S"), estate.lanes("c-1")) == ([car], (lane,))
-    estate.apply(places=None, devices=[], gone_devices=["lane-9"], vehicles=[], gone_vehicles=["沪A12345"])
+    estate.apply(devices=[], gone_devices=["lane-9"], vehicles=[], gone_vehicles=["沪A12345"])
     assert (estate.near_plates("沪A1234S"), estate.lanes("c-1")) == ([], ())

@@ -151,3 +151,34 @@ def test_a_card_of_somebody_who_withdrew_opens_nothing_and_may_be_given_to_anoth
         assert site.shell.directory.check_credential(Method.CARD, "77", GATE, site.shell.now)[:2] == (True, name)
         site.shell.directory.withdraw(name, site.shell.evidence, site.shell.now)
         assert site.shell.directory.check_credential(Method.CARD, "77", GATE, site.shell.now)[0] is False
+
+
+def test_a_withdrawal_asked_for_again_gives_the_receipt_of_then_and_changes_nothing(site: Site) -> None:
+    site.enrol("ann", template(1))
+    directory, evidence, now = site.shell.directory, site.shell.evidence, site.shell.now
+    first = directory.withdraw("ann", evidence, now)
+    again = directory.withdraw("ann", evidence, now + timedelta(hours=1))
+    assert (again.receipt, again.at, first.changed, again.changed) == (first.receipt, first.at, True, False)
+    with pytest.raises(NotFoundError):
+        directory.withdraw("nobody", evidence, now)
+    site.enrol("ann", template(2))
+    assert directory.withdraw("ann", evidence, now).receipt != first.receipt
+
+
+def test_pictures_a_crash_left_behind_after_a_withdrawal_are_deleted_at_the_next_start(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.enrol("ann", template(1))
+    ((photo,),) = site.shell.rows("SELECT photo FROM templates")
+
+    def killed(_: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(site.shell.evidence, "delete", killed)
+        with pytest.raises(KeyboardInterrupt):
+            site.shell.directory.withdraw("ann", site.shell.evidence, site.shell.now)
+    assert site.shell.evidence.read(photo) is not None
+    site.shell.directory.residents.delete_doomed(site.shell.evidence)
+    assert site.shell.evidence.read(photo) is None
+    assert site.shell.rows("SELECT count(*) FROM doomed_files") == [(0,)]

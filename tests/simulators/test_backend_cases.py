@@ -1,6 +1,8 @@
 """What the backend makes of alerts: cases, whom it sends and asks next; its books over kills and repetitions."""
 
 import json
+import sqlite3
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,9 +11,10 @@ import pytest
 from devices.alerts import Alert, AlertError, Work, worked
 from devices.escalation import Level
 from simulators.backend import roster as rosters
+from simulators.backend import store
 from simulators.backend.cases import Case, Person, Place, Roster, next_asked, taken_in, wants_somebody
 from simulators.backend.events import Cloud, Kept
-from simulators.backend.store import Books
+from simulators.backend.store import Books, Step
 from simulators.backend.work import Office, TakenError
 from simulators.client import ApiError
 
@@ -42,6 +45,7 @@ class Gateway:
         self.feed: list[dict[str, Any]] = []
         self.away = False
         self.asked: list[tuple[str, str, str]] = []
+        self.told_by: list[tuple[str, str]] = []
 
     def change(self, alert: str, change: str, actor: str = "gateway", **fields: Any) -> None:
         self.alerts[alert] = self.alerts.get(alert, view(alert)) | fields
@@ -58,10 +62,12 @@ class Gateway:
         return self.alerts[alert]
 
     def work(
-        self, alert: str, work: str, *, assignee: str, reason: str = "", if_work: str | None = None
-    ) -> dict[str, Any]:
+        self, alert: str, work: str, *, assignee: str, reason: str = "", if_work: str | None = None,
+        step: str = "", operator: str = "",
+    ) -> dict[str, Any]:  # fmt: skip
         self._here()
         self.asked.append((alert, work, assignee))
+        self.told_by.append((step, operator))
         at, now = datetime(2026, 5, 1, tzinfo=UTC), self.alerts[alert]
         held = Alert(
             id=alert, key=alert, type="door_forced", severity=1, community="c-1", first_seen=at, last_seen=at,
@@ -70,9 +76,11 @@ class Gateway:
         try:
             after = worked(held, work=Work(work), assignee=assignee, now=at, if_work=Work(if_work) if if_work else None)
         except AlertError as error:
-            raise ApiError("refused", status=409, detail=str(error)) from error
+            problem = {"code": error.code, "who": error.who, "stands": error.stands}
+            raise ApiError("refused", status=409, detail=str(error), problem=problem) from error
         if after is not held:
-            self.change(alert, "work", "backend", work=after.work.value, assignee=after.assignee)
+            at = f"2026-05-01T00:00:{len(self.feed):02}Z"
+            self.change(alert, "work", "backend", work=after.work.value, assignee=after.assignee, work_at=at)
         return self.alerts[alert]
 
     def _here(self) -> None:
@@ -106,7 +114,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def office(books: Books, gateway: Gateway, clock: Clock, monkeypatch) -> Office:
-    monkeypatch.setattr(rosters, "give", lambda *_: None)
+    monkeypatch.setattr(rosters, "give", lambda *_, **__: None)
     return Office(books, gateway, ROSTER, claim_within_s=60, clock=clock)  # type: ignore[arg-type]
 
 
@@ -140,13 +148,17 @@ def test_an_alert_is_accepted_dispatched_claimed_worked_on_and_verified(office: 
     gateway.change("a-1", "raised")
     office.look()
     assert standing(books) == ("assigned", "w-1")
-    for step in (Work.CLAIMED, Work.ON_SITE, Work.RESOLVED, Work.VERIFIED):
-        assert office.step("a-1", step, person="w-1", reason="r")
+    for step in (Work.CLAIMED, Work.ON_SITE, Work.RESOLVED):
+        assert office.step("a-1", step, operator="w-1", reason="r")
+    assert office.step("a-1", Work.VERIFIED, operator="v-1", reason="r")
+    assert standing(books) == ("verified", "w-1")
+    assert [operator for _, operator in gateway.told_by] == ["", "", "w-1", "w-1", "w-1", "v-1"]
+    assert len({step for step, _ in gateway.told_by}) == 6
     assert [work for _, work, _ in gateway.asked] == [
         "accepted", "assigned", "claimed", "on_site", "resolved", "verified",
     ]  # fmt: skip
     with pytest.raises(TakenError):
-        office.step("a-1", Work.CLAIMED, person="w-1", reason="")
+        office.step("a-1", Work.CLAIMED, operator="w-1")
 
 
 def test_unclaimed_cases_climb_level_by_level_and_stop_at_the_top(
@@ -172,9 +184,10 @@ def test_who_was_faster_at_the_desk_keeps_it_and_the_case_says_so(office: Office
     office.look()
     gateway.change("a-1", "work", "desk 1", work="claimed", assignee="desk 1")
     with pytest.raises(TakenError, match="desk 1 has claimed it already"):
-        office.step("a-1", Work.CLAIMED, person="w-1", reason="")
+        office.step("a-1", Work.CLAIMED, operator="w-1")
     assert standing(books) == ("claimed", "desk 1")
-    assert "desk 1" in books.case("a-1").told  # type: ignore[union-attr]
+    refusal = books.case("a-1").refusal  # type: ignore[union-attr]
+    assert (refusal["code"], refusal["who"], refusal["stands"]) == ("claimed_already", "desk 1", "claimed")
 
 
 def test_dispatching_takes_nothing_away_from_who_claimed_in_between(office: Office, gateway: Gateway, books: Books):
@@ -192,7 +205,7 @@ def test_what_is_done_while_the_gateway_is_away_is_told_when_it_is_back(
     gateway.change("a-1", "raised")
     office.look()
     gateway.away = True
-    assert not office.step("a-1", Work.CLAIMED, person="w-1", reason="")
+    assert not office.step("a-1", Work.CLAIMED, operator="w-1")
     with pytest.raises(ApiError):
         office.look()
     again = Books(tmp_path / "backend.db")
@@ -266,3 +279,193 @@ def test_a_roster_file_that_is_none_is_named(tmp_path):
     path.write_text(json.dumps({"staff": [{"id": "w", "level": "king", "places": []}]}), encoding="utf-8")
     with pytest.raises(ValueError, match=r"roster.json.*king"):
         rosters.read(path)
+
+
+# -- read as a hostile reviewer would ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operator", ["w-1", "m-1"])
+def test_nobody_verifies_what_they_did_or_whom_they_sent(office: Office, gateway: Gateway, books: Books, operator: str):
+    gateway.change("a-1", "raised")
+    office.look()
+    assert office.step("a-1", Work.ASSIGNED, operator="m-1", person="w-1")
+    for step in (Work.CLAIMED, Work.ON_SITE, Work.RESOLVED):
+        office.step("a-1", step, operator="w-1")
+    with pytest.raises(TakenError) as told:
+        office.step("a-1", Work.VERIFIED, operator=operator)
+    assert told.value.refusal["code"] == "somebody_else"
+    assert standing(books) == ("resolved", "w-1")
+    assert office.step("a-1", Work.VERIFIED, operator="v-1")
+
+
+def test_who_was_refused_has_not_done_it(office: Office, gateway: Gateway, books: Books):
+    gateway.change("a-1", "raised")
+    office.look()
+    gateway.change("a-1", "work", "desk", work="claimed", assignee="desk 1")
+    with pytest.raises(TakenError):
+        office.step("a-1", Work.CLAIMED, operator="v-1")
+    assert books.case("a-1").did == {}  # type: ignore[union-attr]
+
+
+def test_only_somebody_of_the_roster_can_be_sent(office: Office, gateway: Gateway):
+    gateway.change("a-1", "raised")
+    office.look()
+    with pytest.raises(TakenError, match="roster"):
+        office.step("a-1", Work.ASSIGNED, operator="m-1", person="<script>")
+
+
+def test_a_refusal_reaches_who_clicked_even_while_the_office_tells_steps_itself(
+    office: Office, gateway: Gateway, books: Books
+):
+    """The office's own round used to take the waiting step, and its refusal with it."""
+    gateway.change("a-1", "raised")
+    office.look()
+    gateway.change("a-1", "work", "desk", work="claimed", assignee="desk 1")
+    send, told = books.send, threading.Event()
+
+    def sent(step: Step, **fields: Any) -> int:
+        number = send(step, **fields)
+        other = threading.Thread(target=lambda: (office._tell(), told.set()))
+        other.start()
+        other.join(0.2)
+        return number
+
+    books.send = sent  # type: ignore[method-assign]
+    with pytest.raises(TakenError):
+        office.step("a-1", Work.CLAIMED, operator="w-1")
+    assert told.wait(10)
+
+
+def test_an_older_change_that_comes_after_an_answer_does_not_take_the_case_back(
+    office: Office, gateway: Gateway, books: Books
+):
+    gateway.change("a-1", "raised")
+    office.look()
+    office.step("a-1", Work.CLAIMED, operator="w-1")
+    accepted, assigned, claimed = gateway.feed[1:4]
+    for late in (accepted, assigned):
+        books.catch_up([json.loads(json.dumps(late, default=str))], late["seq"])
+        assert standing(books) == ("claimed", "w-1")
+    books.catch_up([json.loads(json.dumps(claimed, default=str))], claimed["seq"])
+    gateway.change("a-1", "work", "desk", work="assigned", assignee="w-2", work_at="2026-05-01T00:01:00Z")
+    office._catch_up()
+    assert standing(books) == ("assigned", "w-2")
+
+
+def test_a_step_the_gateway_does_not_know_what_to_do_with_holds_up_no_other(
+    office: Office, gateway: Gateway, books: Books, monkeypatch
+):
+    gateway.change("a-1", "raised")
+    gateway.change("a-2", "raised")
+    real = gateway.work
+
+    def work(alert: str, *more: Any, **fields: Any) -> dict[str, Any]:
+        if alert == "a-1":
+            raise ApiError("no", status=400, detail="no")
+        return real(alert, *more, **fields)
+
+    monkeypatch.setattr(gateway, "work", work)
+    office.look()
+    assert (books.waiting(), standing(books, "a-2")) == ([], ("assigned", "w-1"))
+    real_alert = gateway.alert
+
+    def alert(name: str) -> dict[str, Any]:
+        if name == "a-1":
+            raise ApiError("gone", status=404)
+        return real_alert(name)
+
+    monkeypatch.setattr(gateway, "alert", alert)
+    books.send(Step(alert="a-1", work=Work.CLAIMED))
+    office._tell()
+    assert books.waiting() == []
+
+
+def test_a_token_that_is_not_good_any_more_loses_no_step(office: Office, gateway: Gateway, books: Books, monkeypatch):
+    gateway.change("a-1", "raised")
+    office.look()
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise ApiError("no", status=401, detail="the token is unknown")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(gateway, "work", refused)
+        assert not office.step("a-1", Work.CLAIMED, operator="w-1")
+    assert len(books.waiting()) == 1
+
+
+def test_a_feed_that_does_not_move_on_is_no_endless_loop(office: Office, gateway: Gateway, monkeypatch):
+    gateway.change("a-1", "raised")
+    item = gateway.feed[0]
+    monkeypatch.setattr(gateway, "changes", lambda after: {"items": [item], "next": after})
+    with pytest.raises(ApiError, match="goes on at"):
+        office._catch_up()
+
+
+def test_the_office_survives_what_nobody_thought_of_and_says_so(
+    books: Books, gateway: Gateway, clock: Clock, monkeypatch
+):
+    monkeypatch.setattr(rosters, "give", lambda *_, **__: None)
+    office = Office(books, gateway, ROSTER, clock=clock)  # type: ignore[arg-type]
+    with monkeypatch.context() as patched:
+        patched.setattr(gateway, "changes", lambda _: {"items": [{"seq": "x"}], "next": 9})
+        version = books.version
+        office.start()
+        books.changed(version, 10)
+        assert office.trouble[0] == "fault"
+    gateway.change("a-1", "raised")
+    version = books.version
+    office.wake()
+    books.changed(version, 10)
+    office.stop()
+    assert standing(books) == ("assigned", "w-1")
+
+
+def test_numbers_take_as_many_rows_as_there_are_gaps(books: Books):
+    for seq in (5, 1, 2, 9, 3, 8, 7, 4, 2):
+        with books.write() as db:
+            store._see(db, seq)
+    assert [tuple(row) for row in books.rows("SELECT * FROM runs ORDER BY first")] == [(1, 5), (7, 9)]
+    account = books.account()
+    assert (account.first, account.last, account.have, account.missing) == (1, 9, 8, [6])
+
+
+def test_what_is_long_over_is_forgotten_and_what_is_open_is_not(books: Books, monkeypatch):
+    monkeypatch.setattr(store, "PRUNE_EVERY", 1)
+    deliver(books, seq=1, alert="a-1")
+    deliver(books, seq=2, alert="a-2")
+    books.catch_up(
+        [{"seq": 3, "at": "", "change": "disposed", "actor": "", "reason": "", "alert": view("a-1", open=False)}], 3
+    )
+    kept = Kept(webhook_id="m-9", received_at=4e9, event="e", type="t", alert="a-9")
+    books.deliver(kept, Cloud(specversion="1.0", id="e", source="s", type="t"))
+    assert [case.alert for case in books.cases(open_only=False)] == ["a-2"]
+    assert [one.webhook_id for one in books.received()] == ["m-9"]
+    assert books.history("a-1") == []
+
+
+def test_books_of_before_are_taken_over_with_what_waits_to_be_told(tmp_path):
+    old = sqlite3.connect(tmp_path / "old.db")
+    old.executescript(
+        "CREATE TABLE seen(seq INTEGER PRIMARY KEY); INSERT INTO seen VALUES(1),(2),(3),(7);"
+        "CREATE TABLE outbox(n INTEGER PRIMARY KEY, alert TEXT NOT NULL, work TEXT NOT NULL, assignee TEXT NOT NULL,"
+        " reason TEXT NOT NULL, if_work TEXT); INSERT INTO outbox VALUES(4, 'a', 'claimed', 'w-1', 'r', NULL);"
+    )
+    old.close()
+    for _ in range(2):
+        books = Books(tmp_path / "old.db")
+        account = books.account()
+        assert (account.first, account.last, account.have, account.missing) == (1, 7, 4, [4])
+        assert [(step.n, step.work, step.operator) for step in books.waiting()] == [(4, Work.CLAIMED, "")]
+        books.close()
+
+
+def test_a_roster_is_given_again_to_a_gateway_that_lost_it(books: Books):
+    gateway, people = SyncingGateway(), Roster(places=PLACES)
+    rosters.give(books, gateway, people, anew=True)  # type: ignore[arg-type]
+    rosters.give(books, gateway, people, anew=True)  # type: ignore[arg-type]
+    assert len(gateway.bodies) == 1
+    gateway.bodies.clear()
+    rosters.give(books, gateway, people)  # type: ignore[arg-type]
+    assert gateway.bodies == []
+    rosters.give(books, gateway, people, anew=True)  # type: ignore[arg-type]
+    assert len(gateway.bodies) == 1

@@ -1,10 +1,12 @@
 // What the page asks of its backend.
 
-/** A refusal: `status`, the words of whoever refused, and the case as it stands. */
+/** A refusal: `status`, the words of whoever refused, why (`refusal`: code, who, stands), and the case as it stands. */
 export class Refused extends Error {
   constructor(status, body) {
     super(body?.detail || String(status));
     this.status = status;
+    this.body = body ?? {};
+    this.refusal = body?.refusal ?? null;
     this.case = body?.case ?? null;
   }
 }
@@ -21,7 +23,12 @@ export const cases = async (since, all, signal) => (await call(`api/cases?since=
 
 export const one = async (alert) => (await call(`api/cases/${encodeURIComponent(alert)}`)).body;
 
-/** Status 202: the gateway is away, and is told when it is back. */
-export const step = (alert, work, person, reason) => call(`api/cases/${encodeURIComponent(alert)}/steps`, {
-  method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ work, person, reason }),
+const post = (path, body) => call(path, {
+  method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
 });
+
+/** Status 202: the gateway is away, and is told when it is back. `person`: whom to send. */
+export const step = (alert, work, person, reason) => post(`api/cases/${encodeURIComponent(alert)}/steps`, { work, person, reason });
+
+export const signIn = (name, password) => post("api/sign-in", { name, password });
+export const signOut = () => post("api/sign-out", {});

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { $, el } from "./dom.js";
-import { has, pick, t, time } from "./words.js";
+import { has, pick, refusal, t, time } from "./words.js";
 
 const NEEDS_REASON = new Set(["resolved", "rejected", "verified"]);
 let shown = "";
@@ -41,11 +41,12 @@ function nodes(found, context) {
   ];
   return [
     el("h2", {}, el("span", { class: `sev s${found.severity}` }, `P${found.severity} `), pick(found.title)),
-    found.told && el("p", { class: "told", role: "alert" }, t("act.told", { why: found.told })),
+    found.refusal.code && el("p", { class: "told", role: "alert" }, refusal(found.refusal)),
     note && el("p", { class: note.bad ? "told" : "muted", role: note.bad ? "alert" : "status" }, note.text),
-    el("p", {}, pick(found.advice)),
+    el("ol", { class: "steps" }, ...(pick(found.steps) || []).map((step) => el("li", {}, step))),
     el("dl", {}, ...facts.filter(([, value]) => value).flatMap(([key, value]) => [el("dt", {}, t(key)), el("dd", { "data-field": key }, value)])),
     found.next.length > 0 && actions(found, context),
+    found.barred_by && el("p", { class: "muted", id: "barred" }, t("act.barred", { done: t(`work.${found.barred_by}`) })),
     el("h3", {}, t("history.title")),
     el("ol", { class: "history" }, ...found.history.map(line)),
   ];
@@ -60,7 +61,7 @@ function actions(found, context) {
   const to = el("select", { id: "to" }, ...others.map((person) => el("option", { value: person.id }, `${person.id} ${person.name}`)));
   const button = (work) => el("button", {
     type: "button", id: `do-${work}`, class: work === found.next[0] ? "primary" : null,
-    onclick: () => act(found, work, work === "assigned" ? to.value : context.me, reason, context),
+    onclick: () => act(found, work, work === "assigned" ? to.value : "", reason, context),
   }, t(`do.${work}`));
   const possible = found.next.filter((work) => work !== "assigned" || others.length);
   return el("form", { onsubmit: (event) => event.preventDefault() },
@@ -79,10 +80,10 @@ async function act(found, work, person, reason, context) {
       note = { bad: false, text: status === 202 ? t("act.later") : t("act.done", { what: t(`do.${work}`) }) };
       reason.value = "";
     } catch (error) {
-      if (!(error instanceof Error)) throw error;
-      note = { bad: true, text: error.status === 409 ? t("act.told", { why: error.message }) : error.message };
+      const told = error instanceof api.Refused ? error.refusal ?? { code: String(error.status), text: error.message } : null;
+      note = { bad: true, text: told ? refusal(told) : t("state.lost") };
     }
   }
   $("say").textContent = note.text;
-  await show(found.alert, context);
+  await show(found.alert, context).catch(() => null); // what is wrong then, the request for news says
 }

@@ -3,7 +3,15 @@
 const WORDS = {
   "app.name": ["网格治理平台（示例）", "Grid governance (reference)"],
   "lang.other": ["English", "中文"],
-  "me.label": ["当前人员", "Acting as"],
+  "me.is": ["当前人员：{who}", "Signed in: {who}"],
+  "me.out": ["退出登录", "Sign out"],
+  "in.title": ["登录", "Sign in"],
+  "in.name": ["用户名", "Name"],
+  "in.password": ["密码", "Password"],
+  "in.do": ["登录", "Sign in"],
+  "in.wrong": ["用户名或密码不正确", "Name and password do not belong together"],
+  "in.locked": ["尝试次数过多，请 {n} 分钟后再试", "Too many attempts; try again in {n} minutes"],
+  "in.nobody": ["尚无用户，请先运行 linli backend user add", "There is no operator yet: run linli backend user add"],
   "list.label": ["工单", "Cases"],
   "detail.label": ["工单详情", "Case"],
   "detail.none": ["请选择一个工单", "Choose a case"],
@@ -50,7 +58,25 @@ const WORDS = {
   "act.need": ["请填写说明", "Say why"],
   "act.done": ["已完成：{what}", "Done: {what}"],
   "act.later": ["网关暂不可用，恢复后自动告知", "The gateway is away; it will be told when it is back"],
-  "act.told": ["被他人抢先：{why}", "Somebody was faster: {why}"],
+  "act.barred": ["您{done}过此工单，须由他人核验", "You have worked on this case ({done}); somebody else has to verify it"],
+  "refusal.claimed_already": ["被他人抢先：{who} 已认领", "Somebody was faster: {who} has claimed it already"],
+  "refusal.stands_elsewhere": ["被他人抢先：现为“{stands}” {who}", "Somebody was faster: it is {stands} now, {who}"],
+  "refusal.not_possible": ["当前进度为“{stands}”，不能这样操作", "Not possible while it is {stands}"],
+  "refusal.somebody_else": ["{who} 做过“{stands}”，此步须由他人进行", "{who} did this: {stands}; somebody else has to do this step"],
+  "refusal.nobody": ["名册中没有此人", "There is nobody of this name in the roster"],
+  "refusal.reason_missing": ["请填写说明", "Say why"],
+  "refusal.not_found": ["网关上没有此告警", "The gateway has no such alert"],
+  "refusal.unprocessable_entity": ["网关不接受此内容：{text}", "The gateway does not take this: {text}"],
+  "refusal.unprocessable_content": ["网关不接受此内容：{text}", "The gateway does not take this: {text}"],
+  "refusal.unreachable": ["无法连接", "it cannot be reached"],
+  "refusal.unauthorized": ["令牌无效、过期或已撤销", "the token is unknown, expired or revoked"],
+  "refusal.forbidden": ["令牌权限不足", "the token lacks a scope"],
+  "refusal.conflict": ["名册与网关上的不一致：{text}", "the roster and the gateway differ: {text}"],
+  "refusal.service_unavailable": ["网关暂时不能处理", "it cannot answer just now"],
+  "refusal.401": ["登录已失效，请重新登录", "You are signed out; sign in again"],
+  "refusal.no_gateway": ["未指定网关（--api）", "no gateway was named (--api)"],
+  "refusal.not_asked": ["尚未连接", "not asked yet"],
+  "refusal.other": ["操作被拒绝：{text}", "Refused: {text}"],
   "history.title": ["经过", "History"],
   "change.raised": ["告警发生", "raised"],
   "change.repeated": ["再次发生", "repeated"],
@@ -71,6 +97,13 @@ export const has = (key) => Object.hasOwn(WORDS, key);
 export function t(key, values = {}) {
   const word = has(key) ? WORDS[key][language === "zh" ? 0 : 1] : key;
   return word.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+}
+
+/** Why something was refused ({code, who, stands, text}), with the code for who has to look it up. */
+export function refusal({ code, who = "", stands = "", text = "" }) {
+  const key = has(`refusal.${code}`) ? `refusal.${code}` : "refusal.other";
+  const values = { who, text, stands: has(`work.${stands}`) ? t(`work.${stands}`) : stands };
+  return `${t(key, values).trim()}${language === "zh" ? `（${code}）` : ` (${code})`}`;
 }
 
 /** `{zh, en}` of the gateway, in the reader's language. */
