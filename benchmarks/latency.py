@@ -23,7 +23,7 @@ from typing import Any
 
 import httpx
 
-from api.auth import create_token
+from api.tokens import create_token
 from benchmarks import ground
 from benchmarks.paced import CARDS, LANES, card, gate, lane
 from benchmarks.publisher import DEVICES

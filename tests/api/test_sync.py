@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.auth import tokens
+from api.tokens import tokens
 from devices.events import DenyReason, Listing, Method
 from gateway.chain import Finding, findings, out_of_turn
 from gateway.ledger import exported, genuine, rows, seals, signing_key

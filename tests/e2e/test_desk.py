@@ -19,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from api.app import create_app
-from api.auth import ROLES, create_token
+from api.tokens import ROLES, create_token
 from devices.alert_types import ALERT_TYPES
 from devices.events import (
     CameraFault,
