@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from socket import AF_INET, SOCK_STREAM, socket
 from typing import Any
 from uuid import uuid4
 
@@ -33,6 +32,7 @@ from devices.events import (
 from gateway.broker import DEVICE_USER
 from gateway.runtime import Gateway
 from gateway.settings import Delays, Faces, Http, Mqtt, Policies, Settings
+from simulators.gateway_process import free_port
 from tests.vision import drawn
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -53,12 +53,6 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser: {CHROMIUM} is not installed"),
 ]
-
-
-def _free_port() -> int:
-    with socket(AF_INET, SOCK_STREAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 class Gate:
@@ -110,7 +104,7 @@ class Site:
     """A running gateway with its HTTP server on a port that stays the same over `web_stops` and `web_starts`."""
 
     def __init__(self, folder: Path) -> None:
-        self.port, self.mqtt_port = _free_port(), _free_port()
+        self.port, self.mqtt_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         settings = Settings(
             data_dir=str(folder),
