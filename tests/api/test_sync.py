@@ -359,7 +359,9 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(path=st.sampled_from(["revision", "items", "gone", "page", "pages", "base", "item"]), value=JSON)
 def test_no_body_makes_it_stumble(call, estate: Estate, path: str, value: Any):
     body: dict[str, Any] = copy.deepcopy({"revision": 1, "base": 0, "items": [PASS]})
