@@ -43,11 +43,12 @@ def answers_posts_before_it_commits() -> None:
     decide = Engine._batch
 
     def early(engine: Engine, messages: list[Message], items: list[Item], *rest: Any, **more: Any) -> None:
-        for n, item in enumerate(items):
-            if isinstance(item.what, Posted) and item.answer is not None:
-                item.answer.set_result(PostAnswer())
-                items[n] = Item(item.what)
-                time.sleep(0.1)
+        posts = [n for n, item in enumerate(items) if isinstance(item.what, Posted) and item.answer is not None]
+        for n in posts:
+            items[n].answer.set_result(PostAnswer())  # type: ignore[union-attr]
+            items[n] = Item(items[n].what)
+        if posts:
+            time.sleep(0.1)
         decide(engine, messages, items, *rest, **more)
 
     Engine._batch = early  # type: ignore[method-assign]

@@ -33,6 +33,8 @@ from simulators.gateway_process import LINLI
 BROKEN = Path(__file__).with_name("broken.py")
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+PATIENCE_S = 14.0
+"""The broker sends again after 10 s (`ack_wait`)."""
 
 
 def opening(command: str = "c1", *, at: datetime = NOON, good_for: timedelta = 5 * SECOND) -> Opening:
@@ -171,7 +173,9 @@ def test_blows_fall_in_order_within_the_run_and_again_the_same(seconds: float, s
 def played(folder: Path, way: str = "", *protocols: str, rate: float = 200) -> dict[str, Any]:
     """A short run with real processes below a folder with a space in its name; in native and these protocols."""
     program = (sys.executable, "-P", str(BROKEN), way) if way else LINLI
-    run = Chaos(folder / "a run", seconds=10, rate=rate, seed=3, protocols=protocols, program=program, patience_s=20)
+    run = Chaos(
+        folder / "a run", seconds=10, rate=rate, seed=3, protocols=protocols, program=program, patience_s=PATIENCE_S
+    )
     return run.run()
 
 
