@@ -3,6 +3,7 @@
 import sys
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
@@ -84,6 +85,14 @@ def publishes_its_commands_twice() -> None:
     Mqtt.publish = twice  # type: ignore[method-assign]
 
 
+def comes_back_no_more() -> None:
+    """It starts once, and never again."""
+    try:
+        Path("started").touch(exist_ok=False)
+    except FileExistsError:
+        sys.exit("something is wrong with this gateway")
+
+
 WAYS = {
     way.__name__: way
     for way in (
@@ -93,6 +102,7 @@ WAYS = {
         knows_records_by_their_bytes,
         retains_its_commands,
         publishes_its_commands_twice,
+        comes_back_no_more,
     )
 }
 

@@ -11,6 +11,7 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulators import chaos
 from simulators.chaos import Chaos
 from simulators.chaos_commands import _finish, _protocols
 from simulators.chaos_ledger import (
@@ -28,7 +29,7 @@ from simulators.chaos_ledger import (
     judge,
 )
 from simulators.chaos_protocols import WORDS
-from simulators.gateway_process import LINLI
+from simulators.gateway_process import LINLI, ProcessError
 
 BROKEN = Path(__file__).with_name("broken.py")
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
@@ -226,6 +227,24 @@ def test_a_gateway_that_retains_its_commands_is_found_to_open_again_when_a_door_
 @pytest.mark.e2e
 def test_a_gateway_that_publishes_its_commands_twice_is_found_to_open_twice(tmp_path: Path) -> None:
     assert played(tmp_path, "publishes_its_commands_twice")["double_openings"] > 0
+
+
+@pytest.mark.e2e
+def test_a_gateway_that_does_not_come_back_ends_the_run_with_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(chaos, "CALM_S", 3.0)
+    program = (sys.executable, "-P", str(BROKEN), "comes_back_no_more")
+    with pytest.raises(ProcessError, match="something is wrong with this gateway"):
+        Chaos(tmp_path / "a run", seconds=1, rate=50, protocols=(), program=program).run()
+
+
+def test_data_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    command = [*LINLI, "chaos", "--minutes", "1", "--data", str(tmp_path / "data")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
 
 
 def test_a_folder_that_holds_something_is_refused_since_the_reckoning_would_be_wrong(tmp_path: Path) -> None:
