@@ -1,5 +1,5 @@
 """`bench alerts`: from an event to the backend at 500 alerts a second; 100,000 open alerts listed, filtered and swept;
-200 desks on the live stream.
+200 desks on the live stream; a storm of 10,000 events of an outage with P1s in the middle.
 
 The limit beside each: the broker's own echo at the same rate; SQLite asked for the same page without the API; a heap of
 100,000 times popped once.
@@ -22,6 +22,7 @@ from typing import Any
 import httpx
 
 from benchmarks import ground, latency
+from benchmarks.storm import storm
 from devices.alert_types import ALERT_TYPES
 from devices.alerts import Alert, alert_key
 from gateway.changes import AlertChange, Changes
@@ -55,6 +56,9 @@ def run(seconds: float, clients: int) -> Figures:
         figures |= many_open(Path(name))
     with tempfile.TemporaryDirectory(prefix="linli-bench-") as name:
         figures["stream"] = streamed(Path(name), seconds, clients)
+    with tempfile.TemporaryDirectory(prefix="linli-bench-") as name:
+        ground.say("an outage of 10,000 events")
+        figures["storm"] = storm(Path(name))
     figures["ratio"] = round(figures["p99_ms"] / figures["bare_echo"]["p99"], 2)
     return figures
 
@@ -244,6 +248,10 @@ async def _watched(port: int, url: str, token: str, seconds: float, clients: int
     for _ in watchers:
         await ready.acquire()
     sent = await asyncio.to_thread(latency.publish, port, 100, seconds, "plates")
+    before = -1
+    while (now := sum(map(len, arrived))) != before:  # what is still under way is late, not missing
+        before = now
+        await asyncio.sleep(latency.SETTLE_S)
     for watcher in watchers:
         watcher.cancel()
     await asyncio.gather(*watchers, return_exceptions=True)

@@ -17,6 +17,8 @@ STALE = timedelta(hours=24)
 """Active for longer is stale: nobody acts on it."""
 TOP = 10
 HOUR = timedelta(hours=1)
+LOOKS_AT_MOST = 2000
+"""So often the roster is asked who sat there, for a span of any length."""
 
 _DESKS = "SELECT DISTINCT community FROM alerts"
 _ASKED = """SELECT alert_changes.at AS at, alerts.key AS key, alerts.type AS type, alerts.severity AS severity
@@ -35,8 +37,9 @@ _CHATTER = """SELECT alerts.key AS key, max(json_extract(alert_changes.body, '$.
 def operator_hours(roster: Roster, communities: Iterable[str], start: datetime, end: datetime) -> float:
     """How many hours somebody sat at these communities' desks; a desk nobody is registered for has one operator."""
     total, at = 0.0, start
+    step = max(HOUR, (end - start) / LOOKS_AT_MOST)
     while at < end:
-        until = min(end, at + HOUR)
+        until = min(end, at + step)
         sitting = sum(len(roster.serving(Level.DESK, (community,), at)) for community in communities)
         total += sitting * ((until - at) / HOUR)
         at = until

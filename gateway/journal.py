@@ -18,7 +18,7 @@ from gateway.changes import Changes, DeviceState
 from gateway.entries import Entry, entries, entry
 from gateway.kept import Kept, write_alert
 from gateway.latest import Row
-from gateway.ledger import Ledger, signing_key
+from gateway.ledger import Ledger, keep_head, kept_head, signing_key
 from gateway.pseudonyms import Pseudonyms
 from gateway.replay import REMEMBERED, Sighting
 from gateway.rows import SavedState, set_aside, write_facts, write_pictures, write_work
@@ -29,8 +29,6 @@ from gateway.vault import Vault
 log = structlog.get_logger()
 
 PRUNE_ROWS = 5_000
-HEAD = "ledger.head"
-"""The file that says where the ledger was last sealed, as `ROW:HASH`."""
 _OLD_EVENTS = "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?) AND received_at < ?"
 
 _OLD_COMMANDS = "DELETE FROM commands WHERE status NOT IN ('sent', 'accepted') AND requested_at < ?"
@@ -78,8 +76,8 @@ class Journal:
         self._limits = limits
         self._community_of = community_of
         self._pseudonyms = Pseudonyms(vault)
-        self._ledger = Ledger(self._db, signing_key(store.path.parent / "keys"))
-        self._head = store.path.parent / "keys" / HEAD
+        self._keys = store.path.parent / "keys"
+        self._ledger = Ledger(self._db, signing_key(self._keys))
         self._remembered = ""
         self._dropped: Counter[str] = Counter()
         self.kept = Kept(store, self._db)
@@ -90,7 +88,7 @@ class Journal:
         :raises CommitError: it could not be written.
         """
         facts = entry(us(now), "estate", {"companies": companies, "zone": zone})
-        lost = self._ledger.missing(self._head.read_text(encoding="ascii").strip() if self._head.exists() else "")
+        lost = self._ledger.missing(kept_head(self._keys))
         if lost:
             log.error("database_set_back", **lost)
         said = [entry(us(now), "restored", lost)] if lost else []
@@ -156,10 +154,8 @@ class Journal:
         if self._ledger.sealed_head == self._remembered:
             return
         self._remembered = self._ledger.sealed_head
-        fresh = self._head.with_suffix(".new")
         try:
-            fresh.write_text(self._remembered + "\n", encoding="ascii")
-            fresh.replace(self._head)
+            keep_head(self._keys, self._remembered)
         except OSError as error:
             log.warning("ledger_head_not_kept", trouble=str(error))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -21,8 +22,11 @@ from gateway.chain import NOTHING, UNSEALED_AT_MOST, Row, Seal, linked, sealed_m
 from gateway.entries import Entry, entry
 from gateway.store import us
 
+HEAD = "ledger.head"
+"""The file beside the key that says where the ledger was sealed last."""
 SEAL_ROWS = UNSEALED_AT_MOST
 SEAL_EVERY = timedelta(minutes=1)
+_HEAD = re.compile(r"\d{1,18}:[0-9a-f]{64}", re.ASCII)
 _LAST = "SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1"
 
 
@@ -40,6 +44,25 @@ def signing_key(folder: Path) -> Ed25519PrivateKey:
         file.flush()
         os.fsync(file.fileno())
     return key
+
+
+def kept_head(folder: Path) -> str:
+    """What `folder/ledger.head` says (`Ledger.head`), "" if nothing that can be read."""
+    try:
+        said = (folder / HEAD).read_text(encoding="ascii", errors="replace").strip()
+    except FileNotFoundError:
+        return ""
+    return said if _HEAD.fullmatch(said) else ""
+
+
+def keep_head(folder: Path, head: str) -> None:
+    """Write it there, whole or not at all.
+
+    :raises OSError: it cannot be written.
+    """
+    fresh = folder / f"{HEAD}.new"
+    fresh.write_text(head + "\n", encoding="ascii")
+    fresh.replace(folder / HEAD)
 
 
 def genuine(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
@@ -134,7 +157,7 @@ class Ledger:
     def missing(self, known: str) -> dict[str, int] | None:
         """Which rows are lost, if the database is not the one whose head was `known` (see `head`)."""
         row, _, told = known.partition(":")
-        if not row.isdigit() or int(row) == 0:
+        if not known or int(row) == 0:
             return None
         held = self._db.execute("SELECT hash FROM ledger WHERE seq=?", (int(row),)).fetchone()
         first = self._db.execute("SELECT coalesce(min(seq), 0) FROM ledger").fetchone()[0]

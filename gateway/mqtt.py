@@ -6,6 +6,7 @@ socket and the broker. No second thread, no queue of ours, no timer.
 
 from __future__ import annotations
 
+import math
 import socket
 import ssl
 import time
@@ -110,6 +111,8 @@ class Mqtt:
         self._room = max(0, filters_at_most - len(topics))
         self._own: set[str] = set()
         self._asked: dict[int, list[str]] = {}
+        self._wanted: list[str] = []
+        self._ask_at = math.inf
         self.refused: set[str] = set()
         self._arrived: list[Message] = []
         self._arrived_bytes = 0
@@ -161,6 +164,8 @@ class Mqtt:
             self._reconnect()
         else:
             self._client.loop_misc()
+            if self._wanted and time.monotonic() >= self._ask_at:
+                self._ask()
             self.flush()
 
     def _reconnect(self) -> None:
@@ -186,15 +191,23 @@ class Mqtt:
         self.connected = False
         self.trouble = trouble
 
-    def _on_connect(self, client: paho.Client, _user: Any, _flags: Any, reason: ReasonCode, _props: Any) -> None:
+    def _on_connect(self, _client: paho.Client, _user: Any, _flags: Any, reason: ReasonCode, _props: Any) -> None:
         if reason.is_failure:
             self._lost(f"the broker refused us: {reason}; check mqtt.url and its user and password")
             return
         self.epoch += 1
         self._asked.clear()
         self.refused.clear()
-        client.subscribe([(topic, 1) for topic in self._topics])
+        self._wanted = self._topics
+        self._ask()
         self._subscribe(self._own)
+
+    def _ask(self) -> None:
+        """For the topics we cannot do without, and again for those that were refused: a broker under load refuses what
+        it takes a little later.
+        """
+        self._ask_at = math.inf
+        self._client.subscribe([(topic, 1) for topic in self._wanted])
 
     def _subscribe(self, own: Collection[str]) -> None:
         topics = sorted(own)
@@ -223,9 +236,13 @@ class Mqtt:
         if own is not None:
             self.refused.update(topic for topic, code in zip(own, codes, strict=False) if code.is_failure)
             return
-        if any(code.is_failure for code in codes):
-            self._lost("the broker refused a subscription; give our user the right to read every device topic")
+        lacking = [topic for topic, code in zip(self._wanted, codes, strict=False) if code.is_failure]
+        if lacking:
+            self._wanted, self._ask_at = lacking, time.monotonic() + RETRY_MOST_S
+            few = ", ".join(lacking[:3])
+            self._lost(f"the broker refused a subscription ({few}); give our user the right to read every device topic")
             return
+        self._wanted = []
         self.connected = True
         self.trouble = ""
         self._retry_s = RETRY_FIRST_S

@@ -13,8 +13,7 @@ import typer
 from gateway import settings as settings_file
 from gateway.chain import findings, out_of_turn
 from gateway.feed import edited
-from gateway.journal import HEAD
-from gateway.ledger import exported, genuine, rows, seals, signing_key
+from gateway.ledger import exported, genuine, kept_head, rows, seals, signing_key
 from gateway.settings import Settings, SettingsError
 from gateway.store import Store
 from gateway.tampering import self_test
@@ -56,10 +55,8 @@ def verify(
         result = self_test(db, key, times=1000, seed=seed)
         typer.echo(json.dumps(result))
         raise typer.Exit(int(result["tampered"] == 0 or result["found"] != result["tampered"]))
-    told = anchor or []
-    head = settings.data / "keys" / HEAD  # read first: what it says was committed before
-    if head.is_file():
-        told = [*told, head.read_text(encoding="ascii").strip()]
+    head = kept_head(settings.data / "keys")  # read first: what it says was committed before
+    told = [*(anchor or []), *([head] if head else [])]
     db.execute("BEGIN")  # one snapshot
     signed = seals(db)
     found = findings(rows(db), signed, partial(genuine, key.public_key()), _anchors(told)) + out_of_turn(rows(db))

@@ -24,7 +24,7 @@ from devices.alerts import Disposition, Work
 from gateway.actions import AcknowledgeAlert, DisposeAlert, ShelveAlert, WorkOnAlert
 from gateway.chain import NOTHING, TOLD_OTHERWISE, Finding, findings, linked
 from gateway.journal import CommitError
-from gateway.ledger import SEAL_ROWS, Ledger, exported, genuine, rows, seals, signing_key
+from gateway.ledger import SEAL_ROWS, Ledger, exported, genuine, kept_head, rows, seals, signing_key
 from gateway.report import Said, as_json, quarter, report
 from gateway.reportpage import as_csv, as_page
 from gateway.schema import MIGRATIONS
@@ -275,6 +275,19 @@ def test_a_database_set_back_to_a_backup_says_so_itself(tmp_path: Path) -> None:
         restored = [json.loads(row.body) for row in rows(then.store.connect()) if row.kind == "restored"]
         assert [one["set_back_to"] for one in restored] == [kept]
         then.close()
+
+
+@pytest.mark.parametrize("torn", ["", "48", "48:", "48:ab", "\x00" * 20, "x" * 80])
+def test_a_head_torn_by_a_power_cut_accuses_nobody(tmp_path: Path, torn: str) -> None:
+    shell = Shell(tmp_path)
+    lived(shell, 1)
+    shell.close()
+    (tmp_path / "keys" / "ledger.head").write_text(torn, encoding="ascii")
+    again = Shell(tmp_path, now=shell.now)
+    assert "restored" not in kinds(again)
+    assert kept_head(tmp_path / "keys") in ("", again.journal._ledger.sealed_head)
+    again.close()
+    assert kept_head(tmp_path / "keys")
 
 
 def test_what_is_past_its_time_goes_and_the_rest_can_still_be_checked(shell: Shell) -> None:
