@@ -10,9 +10,9 @@ from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 from swagger_ui_bundle import swagger_ui_path
 
-from api.auth import SCOPES
 from api.errors import MEDIA_TYPE
 from api.schemas import Problem
+from api.tokens import SCOPES
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Linli Gateway API</title>

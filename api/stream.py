@@ -19,9 +19,10 @@ from typing import NamedTuple
 import structlog
 from fastapi.concurrency import run_in_threadpool
 
-from api.auth import Caller, authenticate
+from api.auth import Caller
 from api.errors import ApiError
 from api.facade import Gateway
+from api.tokens import authenticate
 from api.views import change_fields, json_of
 from gateway.feed import Bounds, BrokenError, check
 

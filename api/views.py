@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 
 from api import schemas
-from api.auth import OPERATOR, Caller
+from api.auth import Caller
 from api.facade import Gateway
+from api.tokens import OPERATOR
 from devices.alert_types import ALERT_TYPES
 from devices.alerts import Alert
 from devices.commands import LISTS, CommandRecord, name_of

@@ -11,8 +11,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.formparsers import MultiPartParser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.auth import authenticate
 from api.facade import Gateway
+from api.tokens import authenticate
 
 MAX_BODY = 42 * 1024 * 1024
 """Five photos of 8 MB and the form around them."""

@@ -32,6 +32,7 @@ from gateway.parts import restored_hub
 from gateway.settings import load
 from gateway.store import Store
 from gateway.vault import Vault
+from simulators.gateway_process import free_port
 from vision.gallery import Gallery
 
 Figures = dict[str, Any]
@@ -69,7 +70,7 @@ def delivered(folder: Path, seconds: float) -> Figures:
     """From the publish to the webhook's receiver; every message is an alert."""
     with ground.broker(folder / "bare") as port, latency.receiver("echo", str(port)):
         bare = latency.asked(port, (500,), seconds)["500"]
-    hook = ground.free_port()
+    hook = free_port()
     with ground.broker(folder / "broker") as port, latency.estate(folder, port) as (url, token):
         latency.subscribe(url, token, f"http://127.0.0.1:{hook}/alerts")
         with latency.receiver("webhook", str(hook)) as backend:

@@ -24,6 +24,7 @@ from gateway.journal import Journal
 from gateway.settings import Settings, load
 from gateway.store import Store
 from gateway.vault import Vault
+from simulators.gateway_process import free_port
 
 CONFIG = """\
 server_name: bench
@@ -32,13 +33,6 @@ max_payload: 9437184
 jetstream {{ store_dir: {store}, sync_interval: {sync} }}
 mqtt {{ listen: "127.0.0.1:{port}", ack_wait: "60s", max_ack_pending: {in_flight} }}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def at_once(_client: object, _user: object, sock: Any) -> None:

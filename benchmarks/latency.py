@@ -23,7 +23,7 @@ from typing import Any
 
 import httpx
 
-from api.auth import create_token
+from api.tokens import create_token
 from benchmarks import ground
 from benchmarks.paced import CARDS, LANES, card, gate, lane
 from benchmarks.publisher import DEVICES
@@ -34,6 +34,7 @@ from gateway.residents import Enrolment
 from gateway.settings import load
 from gateway.store import Store
 from gateway.vault import Vault
+from simulators.gateway_process import free_port
 from vision.gallery import Gallery
 
 RATES = (100, 500, 1000)
@@ -104,7 +105,7 @@ def echoed(port: int, seconds: float) -> Figures:
 def through_gateway(folder: Path, port: int, seconds: float) -> Figures:
     """Commands at each rate, then alerts at each mix, of one gateway."""
     figures: Figures = {}
-    hook = ground.free_port()
+    hook = free_port()
     with estate(folder, port) as (url, token):
         subscribe(url, token, f"http://127.0.0.1:{hook}/alerts")
         figures["command_ms"] = asked(port, RATES, seconds)

@@ -25,6 +25,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks import ground, ingest, latency
 from benchmarks.publisher import DEVICES
+from simulators.gateway_process import free_port
 
 VERSION = "3.8.5"
 HOME = Path(__file__).parent / ".peer"
@@ -96,7 +97,7 @@ def mosquitto(folder: Path) -> Iterator[int]:
     if program is None:
         raise SystemExit("mosquitto is needed for the peer: apt-get install mosquitto")
     folder.mkdir()
-    port = ground.free_port()
+    port = free_port()
     config = folder / "mosquitto.conf"
     config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n")
     with (folder / "log").open("wb") as log:

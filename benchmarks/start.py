@@ -28,6 +28,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from benchmarks import ground
 from devices.model import Device
 from simulators.face_drawing import draw_face
+from simulators.gateway_process import free_port
 
 LIBRARIES = "import fastapi, uvicorn, paho.mqtt.client, msgspec, structlog, cryptography.fernet, urllib3, numpy"
 KINDS = ("face_gate", "barrier", "light", "camera", "cover", "bay")
@@ -65,7 +66,7 @@ def libraries_alone() -> float:
 def own_broker(devices: list[Device], *, workers: int) -> Iterator[tuple[ground.GatewayProcess, paho.Client]]:
     """A gateway that runs its own broker, as an estate does, and a client on it."""
     with tempfile.TemporaryDirectory(prefix="linli-bench-") as name:
-        port = ground.free_port()
+        port = free_port()
         mqtt = {"url": "", "listen": f"127.0.0.1:{port}", "allow_anonymous": True}
         config = ground.settings_file(Path(name), port, mqtt=mqtt, faces={"workers": workers})
         ground.register(config, devices)

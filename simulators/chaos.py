@@ -23,7 +23,7 @@ from simulators.chaos_stream import COMMUNITY, Stream, fleet
 from simulators.chaos_words import Words
 from simulators.client import Client
 from simulators.estate import Person, Role
-from simulators.gateway_process import LINLI, BackendProcess, GatewayProcess, free_port
+from simulators.gateway_process import LINLI, BackendProcess, GatewayProcess, ProcessError, free_port
 from simulators.link import Broker, broker_at
 
 CARD = "4711081500"
@@ -80,7 +80,7 @@ class Chaos:
     def run(self) -> dict[str, Any]:
         """Play it; gives the verdict with `kills`, `clean` and what else is worth knowing.
 
-        :raises ProcessError: the gateway or the backend does not even start.
+        :raises ProcessError: the gateway or the backend does not even start, or the gateway does not come back.
         :raises ApiError: the gateway refuses what a run needs.
         """
         with self._stack as stack:
@@ -160,7 +160,11 @@ class Chaos:
                 report_at = now + 10
                 self._say(f"{now - start:.0f} s: {len(self._sent())} sent, kills {dict(self.kills)}")
             time.sleep(STEP_S)
+        give_up = time.monotonic() + CALM_S
         while todo or self._full_until is not None:  # what could not fall yet still does
+            if time.monotonic() >= give_up:
+                words = self._gateway.last_words()
+                raise ProcessError(f"the gateway is not back {CALM_S:g} s after the run; its log ends: {words}")
             self._step()
             todo = [blow for blow in todo if not self._strike(blow.what)]
             time.sleep(STEP_S)
@@ -246,7 +250,7 @@ class Chaos:
             self._gateway.stop()
             self._gateway.start()
             before, verdict = verdict.lost, self._awaited()
-            self.stuck = before - verdict.lost
+            self.stuck = max(0, before - verdict.lost)
         return verdict
 
     def _awaited(self) -> Verdict:

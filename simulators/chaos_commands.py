@@ -21,14 +21,16 @@ from simulators.demo import Demo
 from simulators.gateway_process import ProcessError
 
 FAILED, INTERRUPTED = 1, 130
+Data = Annotated[
+    Path | None,
+    typer.Option(file_okay=False, help="where everything is kept; else a folder that goes away if all is well"),
+]
 
 
 def demo(
     seconds: Annotated[float | None, typer.Option(min=1, help="how long the day lasts; else until Ctrl-C")] = None,
     headless: Annotated[bool, typer.Option("--headless", help="do not show the address of the desk")] = False,
-    data: Annotated[
-        Path | None, typer.Option(help="where everything is kept; else a folder that goes away if all is well")
-    ] = None,
+    data: Data = None,
     port: Annotated[int, typer.Option(help="the desk's port; 0: any free one")] = 0,
     rate: Annotated[float, typer.Option(min=0.01, help="happenings a second")] = 2.0,
     seed: Annotated[int, typer.Option(help="the same seed gives the same estate and day")] = 1,
@@ -46,9 +48,7 @@ def chaos(
     protocols: Annotated[
         str, typer.Option(help="what is spoken besides native: names with commas between, a count, or all")
     ] = "all",
-    data: Annotated[
-        Path | None, typer.Option(help="where everything is kept; else a folder that goes away if all is well")
-    ] = None,
+    data: Data = None,
 ) -> None:
     """Kill gateway, broker and backend at random under load; exit 1 if anything was lost, doubled or opened wrongly."""
     if data is not None and data.exists() and any(data.iterdir()):

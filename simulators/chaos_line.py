@@ -45,6 +45,7 @@ class Connection:
         self._pending: dict[int, Key | None] = {}
         self._confirmed: deque[int] = deque()
         self._ready = threading.Event()
+        self._standing = False
         # A device that has a session of its own for each connection (a will) begins with a clean one.
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=will is not None)
         self._client.max_inflight_messages_set(in_flight)
@@ -59,6 +60,7 @@ class Connection:
         self._client.loop_start()
 
     def _before(self, client: mqtt.Client, _user: Any) -> None:
+        self._standing = False
         if self._will is not None:
             will = self._will()
             client.will_set(will.where, will.payload, qos=1, retain=will.retain)
@@ -73,12 +75,15 @@ class Connection:
 
     def _stands(self) -> None:
         self.epoch += 1
+        self._standing = True
         self._ready.set()
 
     @property
     def up(self) -> bool:
-        """Whether it stands, as far as paho knows."""
-        return bool(self._client.is_connected())
+        """Whether it stands, as far as paho knows: connected, and what it hears subscribed to, so that it counts in
+        `epoch`.
+        """
+        return self._standing and bool(self._client.is_connected())
 
     def await_ready(self, seconds: float) -> bool:
         """Whether it has connected once within so many seconds."""

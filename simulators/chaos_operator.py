@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -17,7 +16,8 @@ GOOD_FOR = timedelta(seconds=4)
 class Operator:
     """Opens one of `doors` every `every_s` seconds through the API at `url`, in a thread of its own.
 
-    `answers`: idempotency key -> the command ids the API has given for it. `asked`: how many keys were used.
+    `answers`: idempotency key -> the command ids the API has given for it. `asked`: how many keys were used;
+    `unanswered`: for how many neither a command nor a refusal came in time.
     """
 
     def __init__(self, url: str, token: str, doors: list[str], *, every_s: float, seed: int) -> None:
@@ -53,14 +53,16 @@ class Operator:
         """Ask until there is an answer or the time is over; every second time ask again although there was one."""
         not_after = datetime.now(UTC) + GOOD_FOR
         again = self._random.random() < 0.5
+        answered = False
         while datetime.now(UTC) < not_after and not self._over.is_set():
-            if self._ask(door, key, not_after):
-                if not again:
-                    return
-                again = False
-            else:
-                time.sleep(0.2)
-        self.unanswered += key not in self.answers
+            if not self._ask(door, key, not_after):
+                self._over.wait(0.2)
+                continue
+            answered = True
+            if not again:
+                return
+            again = False
+        self.unanswered += not answered
 
     def _ask(self, door: str, key: str, not_after: datetime) -> bool:
         """Whether the gateway has answered: with a command, or that it will not."""

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ LINLI = (sys.executable, "-P", "-c", "from api.cli import main; main()")
 """`linli` of the running environment, whatever the PATH says."""
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 25.0
+KEPT_PORTS = 64
+_kept: deque[socket.socket] = deque()
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
@@ -37,10 +40,18 @@ class ProcessError(RuntimeError):
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A port of 127.0.0.1 nobody listens on, kept for us until `KEPT_PORTS` more were asked for.
+
+    Until then the system gives it to nobody who asks for any port, also while who listens on it restarts: we have it
+    bound. Whoever sets SO_REUSEADDR, as servers do, listens on it all the same.
+    """
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", 0))
+    if len(_kept) == KEPT_PORTS:
+        _kept.popleft().close()
+    _kept.append(sock)
+    return int(sock.getsockname()[1])
 
 
 class Child:

@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("ours", deadline=None)  # no timing in a test: the machine may be busy
-settings.load_profile("ours")
+settings.register_profile(
+    "no timing",
+    settings(),
+    deadline=None,
+    suppress_health_check=[*settings().suppress_health_check, HealthCheck.too_slow],
+)
+settings.load_profile("no timing")
 
 
 def _open_databases() -> set[str]:

@@ -15,8 +15,8 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from api.auth import create_token, revoke_token
 from api.enrol import EnrolError, Office, applicants, enrol_all
+from api.tokens import create_token, revoke_token
 from gateway import settings as settings_file
 from gateway.face_commands import faces as app
 from gateway.refusals import InvalidError

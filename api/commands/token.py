@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from api.auth import ROLES, SCOPES, create_token, revoke_token, tokens
+from api.tokens import ROLES, SCOPES, create_token, revoke_token, tokens
 from gateway import settings as settings_file
 from gateway.schema import FIRST_SOURCE
 from gateway.store import Store

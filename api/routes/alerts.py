@@ -8,11 +8,12 @@ from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api import schemas, views
-from api.auth import OPERATOR, AlertsRead, AlertsWrite, Caller
+from api.auth import AlertsRead, AlertsWrite, Caller
 from api.engine import ask
 from api.errors import ApiError
 from api.facade import Gateway, TheGateway
 from api.stream import resumable
+from api.tokens import OPERATOR
 from gateway.actions import (
     AcknowledgeAlert,
     Action,

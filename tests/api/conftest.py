@@ -19,8 +19,8 @@ import uvicorn
 from msgspec import Struct
 
 from api.app import create_app
-from api.auth import ROLES, create_token
 from api.routes import devices as device_routes
+from api.tokens import ROLES, create_token
 from devices import registry
 from devices.commands import answered
 from devices.effects import ClearAlert, OpenPassage, RaiseAlert

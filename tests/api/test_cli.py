@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from api.auth import ROLES, authenticate
+from api.tokens import ROLES, authenticate
 from gateway.store import Store
 from tests.gateway.shell import Shell
 from tests.gateway.test_ledger import lived

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from api.auth import tokens
 from api.commands.faces import app
+from api.tokens import tokens
 from gateway.store import Store
 from tests.api.conftest import Estate, Eyes
 from tests.api.test_residents import face, photo

@@ -9,7 +9,7 @@ import pytest
 
 from api import web
 from api.app import create_app
-from api.auth import SCOPES
+from api.tokens import SCOPES
 from tests.api.conftest import Estate
 
 OPEN = {"/health", "/v1/evidence-links/{link}"}

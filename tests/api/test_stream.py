@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from api import stream
-from api.auth import Caller, authenticate
+from api.auth import Caller
+from api.tokens import authenticate
 from tests.api.conftest import GATE, Estate
 
 

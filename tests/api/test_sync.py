@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.auth import tokens
+from api.tokens import tokens
 from devices.events import DenyReason, Listing, Method
 from gateway.chain import Finding, findings, out_of_turn
 from gateway.ledger import exported, genuine, rows, seals, signing_key
@@ -359,7 +359,9 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(path=st.sampled_from(["revision", "items", "gone", "page", "pages", "base", "item"]), value=JSON)
 def test_no_body_makes_it_stumble(call, estate: Estate, path: str, value: Any):
     body: dict[str, Any] = copy.deepcopy({"revision": 1, "base": 0, "items": [PASS]})

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.auth import create_token
+from api.tokens import create_token
 from gateway.courier import Courier, delays
 from gateway.settings import Settings, Webhooks
 from gateway.subscriptions import Subscriptions

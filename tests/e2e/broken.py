@@ -3,6 +3,7 @@
 import sys
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
@@ -43,11 +44,12 @@ def answers_posts_before_it_commits() -> None:
     decide = Engine._batch
 
     def early(engine: Engine, messages: list[Message], items: list[Item], *rest: Any, **more: Any) -> None:
-        for n, item in enumerate(items):
-            if isinstance(item.what, Posted) and item.answer is not None:
-                item.answer.set_result(PostAnswer())
-                items[n] = Item(item.what)
-                time.sleep(0.1)
+        posts = [n for n, item in enumerate(items) if isinstance(item.what, Posted) and item.answer is not None]
+        for n in posts:
+            items[n].answer.set_result(PostAnswer())  # type: ignore[union-attr]
+            items[n] = Item(items[n].what)
+        if posts:
+            time.sleep(0.1)
         decide(engine, messages, items, *rest, **more)
 
     Engine._batch = early  # type: ignore[method-assign]
@@ -83,6 +85,14 @@ def publishes_its_commands_twice() -> None:
     Mqtt.publish = twice  # type: ignore[method-assign]
 
 
+def comes_back_no_more() -> None:
+    """It starts once, and never again."""
+    try:
+        Path("started").touch(exist_ok=False)
+    except FileExistsError:
+        sys.exit("something is wrong with this gateway")
+
+
 WAYS = {
     way.__name__: way
     for way in (
@@ -92,6 +102,7 @@ WAYS = {
         knows_records_by_their_bytes,
         retains_its_commands,
         publishes_its_commands_twice,
+        comes_back_no_more,
     )
 }
 

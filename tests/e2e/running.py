@@ -17,8 +17,10 @@ import msgspec
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from api.tokens import ROLES, create_token
 from devices.alert_types import ALERT_TYPES
 from gateway.broker import DEVICE_USER
+from gateway.store import Store
 from simulators.gateway_process import LINLI, Child, free_port
 
 T = TypeVar("T")
@@ -86,8 +88,10 @@ class RunningGateway(Child):
         return self._process.poll() if self._process else None
 
     def token(self, role: str) -> str:
-        """A new token, made the way an operator makes it."""
-        return linli("token", "create", "--name", f"the {role}", "--role", role, "--config", str(self.config)).out
+        """A new token, made by what `linli token create` calls, as that does beside a running gateway."""
+        with closing(Store(self.data / "linli.db")) as store:
+            _, text = create_token(store, name=f"the {role}", scopes=ROLES[role], now=datetime.now(UTC))
+        return text
 
     @property
     def broker(self) -> Address:

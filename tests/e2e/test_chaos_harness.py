@@ -11,6 +11,7 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulators import chaos
 from simulators.chaos import Chaos
 from simulators.chaos_commands import _finish, _protocols
 from simulators.chaos_ledger import (
@@ -28,11 +29,13 @@ from simulators.chaos_ledger import (
     judge,
 )
 from simulators.chaos_protocols import WORDS
-from simulators.gateway_process import LINLI
+from simulators.gateway_process import LINLI, ProcessError
 
 BROKEN = Path(__file__).with_name("broken.py")
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+PATIENCE_S = 14.0
+"""The broker sends again after 10 s (`ack_wait`)."""
 
 
 def opening(command: str = "c1", *, at: datetime = NOON, good_for: timedelta = 5 * SECOND) -> Opening:
@@ -171,7 +174,9 @@ def test_blows_fall_in_order_within_the_run_and_again_the_same(seconds: float, s
 def played(folder: Path, way: str = "", *protocols: str, rate: float = 200) -> dict[str, Any]:
     """A short run with real processes below a folder with a space in its name; in native and these protocols."""
     program = (sys.executable, "-P", str(BROKEN), way) if way else LINLI
-    run = Chaos(folder / "a run", seconds=10, rate=rate, seed=3, protocols=protocols, program=program, patience_s=20)
+    run = Chaos(
+        folder / "a run", seconds=10, rate=rate, seed=3, protocols=protocols, program=program, patience_s=PATIENCE_S
+    )
     return run.run()
 
 
@@ -222,6 +227,24 @@ def test_a_gateway_that_retains_its_commands_is_found_to_open_again_when_a_door_
 @pytest.mark.e2e
 def test_a_gateway_that_publishes_its_commands_twice_is_found_to_open_twice(tmp_path: Path) -> None:
     assert played(tmp_path, "publishes_its_commands_twice")["double_openings"] > 0
+
+
+@pytest.mark.e2e
+def test_a_gateway_that_does_not_come_back_ends_the_run_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(chaos, "CALM_S", 3.0)
+    program = (sys.executable, "-P", str(BROKEN), "comes_back_no_more")
+    with pytest.raises(ProcessError, match="is not back 3 s after the run"):
+        Chaos(tmp_path / "a run", seconds=1, rate=50, protocols=(), program=program).run()
+
+
+def test_data_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    command = [*LINLI, "chaos", "--minutes", "1", "--data", str(tmp_path / "data")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
 
 
 def test_a_folder_that_holds_something_is_refused_since_the_reckoning_would_be_wrong(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from socket import AF_INET, SOCK_STREAM, socket
 from typing import Any
 from uuid import uuid4
 
@@ -20,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from api.app import create_app
-from api.auth import ROLES, create_token
+from api.tokens import ROLES, create_token
 from devices.alert_types import ALERT_TYPES
 from devices.events import (
     CameraFault,
@@ -36,6 +35,7 @@ from devices.events import (
 from gateway.broker import DEVICE_USER
 from gateway.runtime import Gateway
 from gateway.settings import Delays, Faces, Http, Mqtt, Policies, Settings
+from simulators.gateway_process import free_port
 from tests.vision import drawn
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -56,12 +56,6 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser: {CHROMIUM} is not installed"),
 ]
-
-
-def _free_port() -> int:
-    with socket(AF_INET, SOCK_STREAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 class Gate:
@@ -113,7 +107,7 @@ class Site:
     """A running gateway with its HTTP server on a port that stays the same over `web_stops` and `web_starts`."""
 
     def __init__(self, folder: Path) -> None:
-        self.port, self.mqtt_port = _free_port(), _free_port()
+        self.port, self.mqtt_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         settings = Settings(
             data_dir=str(folder),

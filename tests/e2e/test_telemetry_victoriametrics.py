@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -17,6 +16,7 @@ import pytest
 from gateway.settings import Influx, Settings
 from gateway.store import Store, us
 from gateway.telemetry import Telemetry
+from simulators.gateway_process import free_port
 
 BINARY = shutil.which("victoria-metrics")
 pytestmark = [
@@ -38,9 +38,7 @@ class Server:
     """victoria-metrics on a free port of this machine, with its data kept over restarts."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        self.port = free_port()
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from api.auth import create_token, revoke_token
 from api.commands.ledger import app as ledger_command
+from api.tokens import create_token, revoke_token
 from devices.alerts import Disposition, Work
 from gateway.actions import AcknowledgeAlert, DisposeAlert, ShelveAlert, WorkOnAlert
 from gateway.chain import NOTHING, TOLD_OTHERWISE, Finding, findings, linked

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -15,14 +14,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from simulators.estate import Estate
 from simulators.faults import Faults
+from simulators.gateway_process import free_port
 from simulators.run import Run
 
 pytestmark = pytest.mark.e2e
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
 
 
 @pytest.fixture
