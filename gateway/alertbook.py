@@ -40,8 +40,9 @@ _SHOWN = ("condition", "acknowledged_at", "disposition", "shelved_until", "work"
 class AlertBook:
     """Open alerts by key and id. What has long been over and waits for a person only rests in the database: `find`
     reads an alert by its id, `find_latest` that of a key which is open or was raised last. `lately`: what was raised
-    within the last minutes before we began. `ladders`: see `devices.escalation`. `schedule` is for alerts alone: their
-    deadlines count while the broker is away, too. `route`: the levels that are told of a type.
+    within the last minutes before we began; `closed`: what was closed then. `ladders`: see `devices.escalation`.
+    `schedule` is for alerts alone: their deadlines count while the broker is away, too. `route`: the levels that are
+    told of a type.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class AlertBook:
         find_latest: Callable[[str], Alert | None],
         *,
         lately: list[AlertChange],
+        closed: list[Alert],
         ladders: Ladders,
         route: Callable[[str], tuple[str, ...]],
         roster: Roster,
@@ -60,7 +62,9 @@ class AlertBook:
     ) -> None:
         self._by_key = {alert.key: alert for alert in open_alerts}
         self._by_id = {alert.id: alert for alert in open_alerts}
-        self._closed: dict[str, Alert] = {}
+        self._closed = {alert.key: alert for alert in closed}
+        self._resting: dict[str, str] = {}
+        """By key the open alerts that are in the database only."""
         self._announced: dict[str, datetime] = {}
         self._find, self._find_latest = find, find_latest
         self._ladders, self._roster, self.schedule = ladders, roster, schedule
@@ -80,10 +84,12 @@ class AlertBook:
         """The alert that stands for a key: the open one, else the one closed last."""
         return turn.current.get(key) or batch.current.get(key) or self._by_key.get(key) or self._closed.get(key)
 
-    def _standing(self, key: str, batch: Changes, turn: Changes) -> Alert | None:
-        """The alert that stands for a key, wherever it is kept: an open one may rest though a closed one is at hand."""
+    def _standing(self, key: str, batch: Changes, turn: Changes, *, late: bool) -> Alert | None:
+        """The alert that stands for a key, wherever it is kept: an open one may rest though a closed one is at hand,
+        and what is late may be about one that was closed long ago.
+        """
         held = self._current(key, batch, turn)
-        if held is not None and held.open:
+        if (held is not None and held.open) or not (late or key in self._resting):
             return held
         kept = self._find_latest(key)
         kept = kept and (self._latest(kept.id, batch, turn) or kept)
@@ -118,7 +124,7 @@ class AlertBook:
     ) -> None:
         """Open, reopen or count up."""
         key = alert_key(device.community, device.id, effect.code, effect.instance)
-        known = self._standing(key, batch, turn)
+        known = self._standing(key, batch, turn, late=late)
         if known is not None and self._takes(known, effect.at, now, late=late):
             again = alerts.raised_again(
                 known, at=effect.at, now=now, evidence=effect.evidence, detail=effect.detail, late=late
@@ -326,6 +332,8 @@ class AlertBook:
                 self._announced.pop(alert.id, None)
                 self.schedule.forget(("alert", alert.id))
         for key, alert in batch.current.items():
+            if self._resting.get(key) == alert.id:
+                del self._resting[key]
             if alert.open:
                 self._by_key[key] = self._by_id[alert.id] = alert
                 self._closed.pop(key, None)
@@ -342,6 +350,7 @@ class AlertBook:
             over = alert.cleared_at is not None and now - alert.cleared_at > alerts.REOPEN_WITHIN
             if over and self._due(alert) is None:
                 del self._by_key[alert.key], self._by_id[alert.id]
+                self._resting[alert.key] = alert.id
                 self._places.forget(alert)
                 self._announced.pop(alert.id, None)
         self._room = max(RESTING_AT_MOST, 2 * len(self._by_key))

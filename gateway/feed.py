@@ -19,7 +19,7 @@ import msgspec
 from devices.alerts import Alert
 from gateway.changes import AlertChange
 from gateway.latest import Row
-from gateway.store import us, when
+from gateway.store import insert_many, us, when
 
 FORGOTTEN = "alert_changes_forgotten"
 """The cursor that says up to which change the feed has holes: what retention dropped."""
@@ -91,10 +91,10 @@ def append(db: sqlite3.Connection, changes: Iterable[AlertChange], ledger: str) 
                 "ledger": ledger,
             }
         )
-    db.executemany(
-        "INSERT INTO alert_changes(seq, alert, change, actor, reason, at, body, hash, ledger)"
-        " VALUES (:seq, :alert, :change, :actor, :reason, :at, :body, :hash, :ledger)",
-        rows,
+    insert_many(
+        db,
+        "INSERT INTO alert_changes(seq, alert, change, actor, reason, at, body, hash, ledger)",
+        [tuple(row.values()) for row in rows],
     )
     return rows
 

@@ -16,7 +16,7 @@ from devices.model import DeviceKind
 from gateway import feed
 from gateway.changes import Changes, DeviceState
 from gateway.entries import Entry, entries, entry
-from gateway.kept import Kept, write_alert
+from gateway.kept import Kept, write_alerts
 from gateway.latest import Row
 from gateway.ledger import Ledger, keep_head, kept_head, signing_key
 from gateway.pseudonyms import Pseudonyms
@@ -119,8 +119,7 @@ class Journal:
     def _write(self, batch: Changes, said: list[Entry], now: datetime) -> list[Row]:
         write_facts(self._db, batch)
         changes = feed.append(self._db, batch.alert_changes, self._ledger.head) if batch.alert_changes else []
-        for alert in batch.alerts.values():
-            write_alert(self._db, alert)
+        write_alerts(self._db, batch.alerts.values(), changes)
         if batch.alerts or batch.policies:
             self._db.execute("INSERT OR REPLACE INTO cursors(name, seq) VALUES ('clock', ?)", (us(now),))
         write_work(self._db, batch)

@@ -4,6 +4,7 @@ set aside (`gateway.aside`) and the rest is taken up; an alert is restored from 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from sqlite3 import Connection
 
@@ -16,7 +17,8 @@ from devices.commands import CommandRecord
 from devices.effects import IdentifyFace, ReadPlate, WatchScene
 from gateway import aside
 from gateway.changes import AlertChange, Job
-from gateway.store import Store, us, when
+from gateway.latest import Row
+from gateway.store import Store, insert_many, us, when
 
 log = structlog.get_logger()
 
@@ -69,6 +71,16 @@ class Kept:
                 log.warning("alert_change_unreadable", alert=name, trouble=str(error))
         return found[::-1]
 
+    def closed_since(self, since: datetime) -> list[Alert]:
+        """What was closed since then, and may have been something else after."""
+        changed = []
+        for name, at in self._db.execute("SELECT alert, at FROM alert_changes ORDER BY seq DESC"):
+            if when(at) < since:
+                break
+            changed.append(name)
+        found = [self.alert(name) for name in dict.fromkeys(reversed(changed))]
+        return [alert for alert in found if alert is not None and not alert.open]
+
     # -- commands, questions -------------------------------------------------------------------------------------------
 
     def unfinished_commands(self) -> list[CommandRecord]:
@@ -113,26 +125,42 @@ def read_alert(store: Store, name: str, key: str, body: bytes) -> Alert | None:
         restored = None
     if restored is not None:
         with store.write() as db:
-            write_alert(db, restored)
+            write_alerts(db, [restored])
         log.warning("alert_restored", alert=name, key=key)
     return restored
 
 
-def write_alert(db: Connection, a: Alert) -> None:
-    """Its row, new or instead of the one before."""
-    db.execute(
+def write_alerts(db: Connection, alerts: Iterable[Alert], changes: Iterable[Row] = ()) -> None:
+    """Their rows, new or instead of the ones before; `changes`: what of them has just been announced."""
+    seqs = {change["alert"]: change["seq"] for change in changes}
+    insert_many(
+        db,
         # Not "or replace": a second open alert of one key must fail loudly, not delete the first.
-        "INSERT INTO alerts(id, key, open, type, severity, condition, community, building, device,"
-        " raised_at, incident, hidden, seq, body) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,"
-        " coalesce((SELECT max(seq) FROM alert_changes WHERE alert=?), 0),?)"
-        " ON CONFLICT(id) DO UPDATE SET open=excluded.open, severity=excluded.severity,"
-        " condition=excluded.condition, raised_at=excluded.raised_at, incident=excluded.incident,"
-        " hidden=excluded.hidden, seq=excluded.seq, body=excluded.body",
-        (
-            a.id, a.key, a.open, a.type, int(a.severity), a.condition, a.community, a.building, a.device,
-            us(a.raised_at), a.incident, bool(a.suppressed_by), a.id, _json.encode(a),
-        ),
-    )  # fmt: skip
+        "INSERT INTO alerts(id, key, open, type, severity, condition, community, building, device, raised_at, incident,"
+        " hidden, seq, body)",
+        [
+            (
+                a.id,
+                a.key,
+                a.open,
+                a.type,
+                int(a.severity),
+                a.condition,
+                a.community,
+                a.building,
+                a.device,
+                us(a.raised_at),
+                a.incident,
+                bool(a.suppressed_by),
+                seqs.get(a.id, 0),
+                _json.encode(a),
+            )
+            for a in alerts
+        ],
+        "ON CONFLICT(id) DO UPDATE SET open=excluded.open, severity=excluded.severity, condition=excluded.condition,"
+        " raised_at=excluded.raised_at, incident=excluded.incident, hidden=excluded.hidden,"
+        " seq=max(alerts.seq, excluded.seq), body=excluded.body",
+    )
 
 
 def _sound(name: str, body: bytes, key: str = "") -> Alert:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from gateway.chain import NOTHING, UNSEALED_AT_MOST, Row, Seal, linked, sealed_message
 from gateway.entries import Entry, entry
-from gateway.store import us
+from gateway.store import insert_many, us
 
 HEAD = "ledger.head"
 """The file beside the key that says where the ledger was sealed last."""
@@ -142,7 +142,7 @@ class Ledger:
                 self._seq += 1
                 self._hash = linked(self._hash, self._seq, row.at, row.kind, row.body)
                 chained.append((self._seq, row.at, row.kind, row.body, self._hash))
-            self._db.executemany("INSERT INTO ledger(seq, at, kind, body, hash) VALUES (?,?,?,?,?)", chained)
+            insert_many(self._db, "INSERT INTO ledger(seq, at, kind, body, hash)", chained)
         waited = us(now) - self._sealed_at >= SEAL_EVERY // timedelta(microseconds=1)
         if self._seq - self._sealed >= SEAL_ROWS or (waited and self._seq > self._sealed):
             self.seal(now)

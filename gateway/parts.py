@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from devices import incidents
+from devices.alerts import REOPEN_WITHIN
 from devices.model import DeviceKind, Protocol
 from gateway.alertbook import AlertBook
 from gateway.broker import GATEWAY_USER, Broker
@@ -39,6 +40,7 @@ def restored_hub(
         journal.kept.alert,
         journal.kept.latest_alert,
         lately=journal.kept.lately(last - lookback),
+        closed=journal.kept.closed_since(last - REOPEN_WITHIN),
         ladders=settings.escalation.ladders,
         route=settings.escalation.route,
         roster=directory.roster,

@@ -170,6 +170,7 @@ class Rehearsal:
             self._alerts.get,
             self._by_key.get,
             lately=[],
+            closed=[],
             ladders=settings.escalation.ladders,
             route=settings.escalation.route,
             roster=self.directory.roster,

@@ -9,7 +9,7 @@ import msgspec
 
 from devices.events import NAME_OF
 from gateway.changes import Changes, DeviceState, Quarantined
-from gateway.store import us
+from gateway.store import insert_many, us
 from gateway.vault import Vault
 
 QUARANTINE_BYTES = 64 * 1024
@@ -34,22 +34,14 @@ def _saved(state: DeviceState) -> bytes:
 def write_facts(db: Connection, batch: Changes) -> None:
     """Events, the states of devices and policies, what stands on retained topics, and points."""
     encode = _json.encode
-    if batch.events:
-        db.executemany(
-            "INSERT INTO events(id, device, type, at, received_at, late, body) VALUES (?,?,?,?,?,?,?)",
-            [
-                (
-                    e.id,
-                    e.device,
-                    NAME_OF[type(e.event)],
-                    us(e.at),
-                    us(e.received_at),
-                    e.late,
-                    encode(e.event),
-                )
-                for e in batch.events
-            ],
-        )
+    insert_many(
+        db,
+        "INSERT INTO events(id, device, type, at, received_at, late, body)",
+        [
+            (e.id, e.device, NAME_OF[type(e.event)], us(e.at), us(e.received_at), e.late, encode(e.event))
+            for e in batch.events
+        ],
+    )
     states = [("device:" + name, _saved(state)) for name, state in batch.devices.items()]
     gone = [("device:" + name,) for name in batch.forgotten]
     for (policy, scope), held in batch.policies.items():
@@ -62,17 +54,17 @@ def write_facts(db: Connection, batch: Changes) -> None:
         db.executemany("DELETE FROM states WHERE name=?", gone)
     if batch.forgotten:
         db.executemany("DELETE FROM standing WHERE device=?", [(device,) for device in batch.forgotten])
-    if batch.standing:
-        db.executemany(
-            "INSERT OR REPLACE INTO standing(device, topic, said) VALUES (?,?,?)",
-            [(device, topic, said) for (device, topic), said in batch.standing.items()],
-        )
-    db.executemany("INSERT OR REPLACE INTO states(name, body) VALUES (?,?)", states)
-    if batch.points:
-        db.executemany(
-            "INSERT INTO points(device, metric, at, value) VALUES (?,?,?,?)",
-            [(p.device, p.metric, us(p.at), p.value) for p in batch.points],
-        )
+    insert_many(
+        db,
+        "INSERT OR REPLACE INTO standing(device, topic, said)",
+        [(device, topic, said) for (device, topic), said in batch.standing.items()],
+    )
+    insert_many(db, "INSERT OR REPLACE INTO states(name, body)", states)
+    insert_many(
+        db,
+        "INSERT INTO points(device, metric, at, value)",
+        [(p.device, p.metric, us(p.at), p.value) for p in batch.points],
+    )
 
 
 def write_work(db: Connection, batch: Changes) -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from gateway.latest import Latest
 from gateway.schema import MIGRATIONS
@@ -34,6 +35,20 @@ def us(moment: datetime) -> int:
 def when(stored: int) -> datetime:
     """A stored time as an aware UTC datetime."""
     return _EPOCH + timedelta(microseconds=stored)
+
+
+def insert_many(db: sqlite3.Connection, into: str, rows: Sequence[Sequence[Any]], otherwise: str = "") -> None:
+    """Insert rows of equal length, `into` being all before VALUES and `otherwise` what follows, in as few statements as
+    there are ones in the binary number of rows: each gives up the interpreter's lock and has to win it back, and those
+    of a power of two stay prepared.
+    """
+    start = 0
+    while left := len(rows) - start:
+        count = min(64, 1 << (left.bit_length() - 1))
+        row = f"({','.join('?' * len(rows[start]))})"
+        values = [value for one in rows[start : start + count] for value in one]
+        db.execute(f"{into} VALUES {','.join([row] * count)} {otherwise}", values)
+        start += count
 
 
 class StoreError(RuntimeError):
