@@ -11,10 +11,10 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response, status
 from msgspec import Struct
 
-from api import sync_schemas as shapes
 from api.auth import SyncWrite
 from api.errors import ApiError
 from api.facade import Gateway, TheGateway
+from api.schemas import sync as shapes
 from gateway.hierarchy import Place
 from gateway.passes import Pass
 from gateway.roster import Worker

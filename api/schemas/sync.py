@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from api.schemas import Id, Moment, PlaceBody, Shape, SiteChange, SiteVehicle, Utc, WorkerBody
+from api.schemas.base import Id, Moment, Shape, Utc
+from api.schemas.register import PlaceBody, SiteChange, SiteVehicle, WorkerBody
 from gateway.passes import PassKind
 from gateway.syncplan import Why
 
