@@ -9,45 +9,25 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import UTC, datetime
-from sqlite3 import Connection, Row
-
-import msgspec
-from msgspec import Struct
+from datetime import datetime
+from sqlite3 import Connection
 
 from devices.events import DenyReason, Method
 from devices.model import Device
 from gateway.actions import NotFoundError
+from gateway.consents import Consents, end_consent, read_consent, write_consent
 from gateway.enrolment import Known
 from gateway.listplan import Candidate
-from gateway.passes import Passes, drop
+from gateway.passes import Passes
 from gateway.refusals import InvalidError, TakenError
-from gateway.residents import Consent, Enrolment, Face, Receipt, Resident, check, check_consent, covers
-from gateway.shown import captures_of, uncapture
-from gateway.store import Store, us, when
+from gateway.residentrows import Body, candidates, residents
+from gateway.residents import Consent, Enrolment, Face, Receipt, Resident, check, check_consent
+from gateway.store import Store, us
 from gateway.templates import Photos, new_templates, refuse_more, write_templates
 from gateway.vault import Vault
+from gateway.withdrawal import delete_doomed, forget, receipt_of, seen_so_far
 from vision.gallery import Gallery, Rule
-
-FAR = datetime.max.replace(tzinfo=UTC)
-RECEIPT = "wdr_"
-
-
-class _Circles(Struct, frozen=True, eq=False):
-    """Who may be compared at the gates of one building from `since` until before `until`, by consents of `version`."""
-
-    version: int
-    since: datetime
-    until: datetime
-    everybody: frozenset[str]
-    neighbours: frozenset[str]
-
-
-class _Body(Struct, frozen=True):
-    name: str
-    building: str
 
 
 class People:
@@ -56,14 +36,8 @@ class People:
     def __init__(self, store: Store, vault: Vault, gallery: Gallery) -> None:
         self._store, self._vault, self._gallery = store, vault, gallery
         self._lock = threading.Lock()
-        self._consents: dict[str, Consent] = {}
+        self._consents = Consents()
         self._cards: dict[bytes, str] = {}
-        self._buildings: dict[str, str] = {}
-        """Of each person, where they live."""
-        self._version = 0
-        """Of the consents: one more with every change."""
-        self._matching: dict[str, _Circles] = {}
-        """By the building of a gate."""
         self.listeners: list[Callable[[], None]] = []
         self.passes = Passes(store)
 
@@ -88,9 +62,8 @@ class People:
         for row in reader.execute("SELECT person, evidence, vector FROM not_them"):
             wrong = vaults[row["person"]].open(row["vector"], f"not_them:{row['evidence']}")
             self._gallery.refuse(row["person"], wrong)
-        self._buildings = {row["id"]: _body(vaults[row["id"]], row["body"], row["id"]).building for row in people}
-        self._consents = {row["person"]: _consent(row) for row in rows}
-        self._version += 1
+        homes = {row["id"]: Body.open(vaults[row["id"]], row["body"], row["id"]).building for row in people}
+        self._consents.load({row["person"]: read_consent(row) for row in rows}, homes)
         self._cards = {row["hash"]: row["person"] for row in reader.execute("SELECT hash, person FROM credentials")}
         self.passes.load()
 
@@ -106,54 +79,27 @@ class People:
 
     def may_pass(self, person: str, device: Device, now: datetime) -> tuple[bool, DenyReason]:
         """Whether the person's consent is active and covers the device, and no pass keeps them out; else why not."""
-        consent = self._consents.get(person)
-        if consent is None:
-            return False, DenyReason.CREDENTIAL_NOT_ENABLED
-        if now < consent.granted_at:
-            return False, DenyReason.CREDENTIAL_NOT_ACTIVE
-        if now >= consent.until:
-            return False, DenyReason.CREDENTIAL_EXPIRED
-        if not covers(consent.scope, device):
-            return False, DenyReason.UNAUTHORIZED
+        refused = self._consents.refusal(person, device, now)
+        if refused is not None:
+            return False, refused
         kept_out = self.passes.refusal(person, device, now)
         return kept_out is None, kept_out or DenyReason.OTHER
 
     def enrolled(self, person: str) -> bool:
         """Whether there is a resident of this id."""
-        return person in self._buildings
+        return self._consents.enrolled(person)
 
     def may_match(self, device: Device, now: datetime) -> frozenset[str]:
         """Everybody whose face may be compared at this device now."""
-        return self._circles(device, now).everybody
+        return self._consents.circles(device, now).everybody
 
     def neighbours(self, device: Device, now: datetime) -> frozenset[str]:
         """Those of `may_match` who live in the device's building; nobody where it has none."""
-        return self._circles(device, now).neighbours
-
-    def _circles(self, device: Device, now: datetime) -> _Circles:
-        """Made anew when a consent changed, began or ended, and not while somebody stands at a gate."""
-        held = self._matching.get(device.building)
-        if held is not None and held.version == self._version and held.since <= now < held.until:
-            return held
-        version, consents, homes = self._version, self._consents.copy(), self._buildings.copy()
-        covered = {person: c for person, c in consents.items() if covers(c.scope, device) and now < c.until}
-        everybody = frozenset(person for person, consent in covered.items() if consent.granted_at <= now)
-        at_home = (person for person in everybody if homes.get(person) == device.building)
-        made = self._matching[device.building] = _Circles(
-            version=version,
-            since=now,
-            until=min((c.granted_at if c.granted_at > now else c.until for c in covered.values()), default=FAR),
-            everybody=everybody,
-            neighbours=frozenset(at_home) if device.building else frozenset(),
-        )
-        return made
+        return self._consents.circles(device, now).neighbours
 
     def homes(self, people: Collection[str]) -> dict[str, frozenset[str]]:
         """`people` by the building they live in, "" for those of whom it is not known."""
-        found: defaultdict[str, set[str]] = defaultdict(set)
-        for person in people:
-            found[self._buildings.get(person, "")].add(person)
-        return {building: frozenset(those) for building, those in found.items()}
+        return self._consents.homes(people)
 
     def known(self, rule: Rule, *, person: str = "", checked: bool = False) -> Known:
         """What a new photo of a resident (`person`, "" for a new one) is compared with; see `Known`."""
@@ -180,19 +126,17 @@ class People:
             terminals=new.terminals,
         )
         cards = {self._digest(Method.CARD, card) for card in new.cards}
-        body = own.seal(msgspec.json.encode(_Body(new.name, new.building)), f"body:{person}")
+        body = Body(new.name, new.building).seal(own, person)
         try:
             with self._lock:
                 with self._store.write() as db:
-                    self._refuse_taken(db, person, cards)
+                    _refuse_taken(db, person, cards)
                     db.execute("INSERT INTO people VALUES(?, ?, ?, ?)", (person, key, body, us(now)))
-                    _write_consent(db, person, consent)
+                    write_consent(db, person, consent)
                     write_templates(db, person, templates, own, now)
                     db.executemany("INSERT INTO credentials VALUES(?, 'card', ?)", [(card, person) for card in cards])
                 self._gallery.load([(person, new.id, new.face.embedding) for new in templates])
-                self._buildings[person] = new.building
-                self._consents[person] = consent
-                self._version += 1
+                self._consents.put(person, consent, new.building)
                 self._cards |= dict.fromkeys(cards, person)
             self._tell()
         except TakenError:
@@ -282,13 +226,9 @@ class People:
             with self._store.write() as db:
                 if db.execute("SELECT 1 FROM people WHERE id = ?", (person,)).fetchone() is None:
                     raise NotFoundError(f"there is no resident {person}")
-                db.execute(
-                    "UPDATE consents SET withdrawn_at = ?, receipt = ? WHERE person = ? AND withdrawn_at IS NULL",
-                    (us(now), f"replaced by {consent.id}", person),
-                )
-                _write_consent(db, person, consent)
-            self._consents[person] = consent
-            self._version += 1
+                end_consent(db, person, f"replaced by {consent.id}", now)
+                write_consent(db, person, consent)
+            self._consents.put(person, consent)
         self._tell()
         return self.get(person)
 
@@ -298,127 +238,52 @@ class People:
 
         :raises NotFoundError: no such resident, and never one who was forgotten.
         """
-        receipt = f"{RECEIPT}{secrets.token_hex(8)}"
-        # Months of events are searched outside the transaction, so that the engine does not wait for it.
-        upto = self._store.reader.execute("SELECT coalesce(max(seq), 0) AS seq FROM events").fetchone()["seq"]
-        shown = captures_of(self._store.reader, person, 0)
+        shown = seen_so_far(self._store.reader, person)
         with self._lock:
             with self._store.write() as db:
-                if db.execute("DELETE FROM people WHERE id = ?", (person,)).rowcount == 0:
-                    return self._forgotten(db, person)
-                rows = db.execute("DELETE FROM templates WHERE person = ? RETURNING photo", (person,)).fetchall()
-                captures = [key for key in shown | captures_of(db, person, upto) if uncapture(db, key)]
-                db.execute("DELETE FROM not_them WHERE person = ?", (person,))
-                drop(db, person)
-                db.executemany("DELETE FROM sightings WHERE evidence = ?", [(key,) for key in captures])
-                held = db.execute("SELECT device FROM list_entries WHERE what = 'persons' AND entry = ?", (person,))
-                terminals = tuple(row["device"] for row in held.fetchall())
-                db.execute("DELETE FROM credentials WHERE person = ?", (person,))
-                db.execute(
-                    "UPDATE consents SET withdrawn_at = ?, receipt = ? WHERE person = ? AND withdrawn_at IS NULL",
-                    (us(now), receipt, person),
-                )
-                files = [row["photo"] for row in rows] + captures
-                db.executemany("INSERT OR IGNORE INTO doomed_files VALUES(?)", [(key,) for key in files])
-            self._consents.pop(person, None)
-            self._buildings.pop(person, None)
+                receipt = forget(db, person, shown, now)
+            if not receipt.changed:
+                return receipt
+            self._consents.drop(person)
             self.passes.forget(person)
-            self._version += 1
             self._cards = {card: owner for card, owner in self._cards.items() if owner != person}
             self._gallery.remove(person)
         self._tell()
         self.delete_doomed(photos)
-        return Receipt(
-            receipt=receipt,
-            person=person,
-            templates_deleted=len(rows),
-            photos_deleted=len(files),
-            at=now,
-            terminals=terminals,
-        )
+        return receipt
 
     def delete_doomed(self, photos: Photos) -> None:
         """Delete the files of the forgotten, those of before a crash among them. One that was captured anew meanwhile
         stays.
         """
-        doomed = self._store.reader.execute("SELECT key FROM doomed_files").fetchall()
-        for (key,) in doomed:
-            with self._store.write() as db:
-                if db.execute("SELECT 1 FROM captures WHERE key = ?", (key,)).fetchone() is None:
-                    photos.delete(key)
-                db.execute("DELETE FROM doomed_files WHERE key = ?", (key,))
-        # What was overwritten still stands in the write-ahead log until it is taken over; do that now, not some day.
-        self._store.reader.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-    def _forgotten(self, db: Connection, person: str) -> Receipt:
-        """The receipt somebody was given before."""
-        row = db.execute(
-            "SELECT receipt FROM consents WHERE person = ? AND receipt LIKE ? ORDER BY withdrawn_at DESC LIMIT 1",
-            (person, f"{RECEIPT}%"),
-        ).fetchone()
-        if row is None:
-            raise NotFoundError(f"there is no resident {person}")
-        return self.receipt(row["receipt"])
+        delete_doomed(self._store, photos)
 
     def receipt(self, receipt: str) -> Receipt:
         """A receipt as it stands now: which terminals have not confirmed yet. The counts were told when it was given.
 
         :raises NotFoundError: no such receipt.
         """
-        row = self._store.reader.execute(
-            "SELECT person, withdrawn_at FROM consents WHERE receipt = ?", (receipt,)
-        ).fetchone()
-        if row is None or not receipt.startswith(RECEIPT):
-            raise NotFoundError(f"there is no receipt {receipt}")
-        held = self._store.reader.execute(
-            "SELECT device FROM list_entries WHERE what = 'persons' AND entry = ?", (row["person"],)
-        )
-        return Receipt(
-            receipt=receipt,
-            person=row["person"],
-            templates_deleted=0,
-            photos_deleted=0,
-            at=when(row["withdrawn_at"]),
-            terminals=tuple(found["device"] for found in held),
-            changed=False,
-        )
+        return receipt_of(self._store.reader, receipt)
 
     def candidates(self, persons: Iterable[str] | None = None) -> list[Candidate]:
         """Everybody with a consent (or those of them), as far as terminals are concerned; read from the database, so
         within its transaction what is withdrawn is not there.
         """
-        wanted = None if persons is None else set(persons)
-        rows = self._store.reader.execute(
-            "SELECT consents.person, scope, terminals, granted_at, until, (SELECT photo FROM templates "
-            "WHERE templates.person = consents.person ORDER BY created_at, id LIMIT 1) AS photo "
-            "FROM consents JOIN people ON people.id = consents.person WHERE withdrawn_at IS NULL"
-        )
-        return [
-            Candidate(
-                person=row["person"],
-                scope=row["scope"],
-                terminals=bool(row["terminals"]),
-                granted_at=when(row["granted_at"]),
-                until=when(row["until"]),
-                photo=row["photo"] or "",
-            )
-            for row in rows
-            if wanted is None or row["person"] in wanted
-        ]
+        return candidates(self._store.reader, persons)
 
     def get(self, person: str) -> Resident:
         """One resident.
 
         :raises NotFoundError: no such resident.
         """
-        found = self._read("WHERE people.id = ?", (person,))
+        found = residents(self._store.reader, self._vault, person)
         if not found:
             raise NotFoundError(f"there is no resident {person}")
         return found[0]
 
     def all(self) -> list[Resident]:
         """Every resident, newest first."""
-        return self._read("", ())
+        return residents(self._store.reader, self._vault)
 
     def photo(self, person: str, photos: Photos) -> bytes | None:
         """The first photo of a resident, None when there is none."""
@@ -432,70 +297,14 @@ class People:
             return None
         return self._vault.person(row["key"], person).open(sealed, f"photo:{row['photo']}")
 
-    def _read(self, where: str, values: tuple[str, ...]) -> list[Resident]:
-        rows = self._store.reader.execute(
-            "SELECT people.id, people.key, people.body, people.created_at, "  # noqa: S608 - `where` is ours
-            "consents.id AS consent, consents.scope, consents.granted_at, consents.until, "
-            "consents.recorded_by, consents.terminals, "
-            "(SELECT count(*) FROM templates WHERE templates.person = people.id) AS templates, "
-            "(SELECT count(*) FROM credentials WHERE credentials.person = people.id) AS cards "
-            "FROM people JOIN consents ON consents.person = people.id AND consents.withdrawn_at IS NULL "
-            f"{where} ORDER BY people.created_at DESC, people.id",
-            values,
-        ).fetchall()
-        return [self._resident(row) for row in rows]
-
-    def _resident(self, row: Row) -> Resident:
-        own = self._vault.person(row["key"], row["id"])
-        body = _body(own, row["body"], row["id"])
-        return Resident(
-            id=row["id"],
-            name=body.name,
-            building=body.building,
-            consent=_consent(row, row["consent"]),
-            templates=row["templates"],
-            cards=row["cards"],
-            created_at=when(row["created_at"]),
-        )
-
     def _digest(self, method: Method, value: str) -> bytes:
         """A card's number is hexadecimal in some readers, and they do not agree on the case of its letters."""
         return self._vault.digest(f"{method.value}:{value.strip().upper()}")
 
-    def _refuse_taken(self, db: Connection, person: str, cards: set[bytes]) -> None:
-        if db.execute("SELECT 1 FROM people WHERE id = ?", (person,)).fetchone():
-            raise TakenError(f"there is a resident {person} already")
-        for card in cards:
-            if db.execute("SELECT 1 FROM credentials WHERE hash = ?", (card,)).fetchone():
-                raise TakenError("one of the cards belongs to another resident")
 
-
-def _body(own: Vault, sealed: bytes, person: str) -> _Body:
-    return msgspec.json.decode(own.open(sealed, f"body:{person}"), type=_Body)
-
-
-def _consent(row: Row, consent_id: str | None = None) -> Consent:
-    return Consent(
-        id=consent_id or row["id"],
-        scope=row["scope"],
-        granted_at=when(row["granted_at"]),
-        until=when(row["until"]),
-        recorded_by=row["recorded_by"],
-        terminals=bool(row["terminals"]),
-    )
-
-
-def _write_consent(db: Connection, person: str, consent: Consent) -> None:
-    db.execute(
-        "INSERT INTO consents(id, person, scope, granted_at, until, recorded_by, terminals) "
-        "VALUES(?, ?, ?, ?, ?, ?, ?)",
-        (
-            consent.id,
-            person,
-            consent.scope,
-            us(consent.granted_at),
-            us(consent.until),
-            consent.recorded_by,
-            consent.terminals,
-        ),
-    )
+def _refuse_taken(db: Connection, person: str, cards: set[bytes]) -> None:
+    if db.execute("SELECT 1 FROM people WHERE id = ?", (person,)).fetchone():
+        raise TakenError(f"there is a resident {person} already")
+    for card in cards:
+        if db.execute("SELECT 1 FROM credentials WHERE hash = ?", (card,)).fetchone():
+            raise TakenError("one of the cards belongs to another resident")
