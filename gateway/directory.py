@@ -6,44 +6,33 @@ in the database before memory shows it. All methods may be called from any threa
 
 from __future__ import annotations
 
-import base64
-import re
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cache
-from sqlite3 import Connection, IntegrityError, Row
+from sqlite3 import Connection
 from zoneinfo import ZoneInfo
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from devices import registry
-from devices.events import DenyReason, Listing, Method
-from devices.kinds import scene
-from devices.model import Device, Protocol
+from devices.events import DenyReason, Method
+from devices.model import Device
 from gateway import aside
 from gateway.actions import NotFoundError
+from gateway.garage import Garage
 from gateway.hierarchy import Hierarchy, Place, check_whole
 from gateway.passes import Pass
 from gateway.people import People
-from gateway.refusals import InvalidError, TakenError
+from gateway.refusals import TakenError
+from gateway.registration import check_device, read_device, write_devices
 from gateway.residents import Enrolment, Receipt, Resident
 from gateway.roster import Also, Roster, nothing
-from gateway.routes import FilterError, check_own
-from gateway.store import Store, us, when
+from gateway.store import Store
 from gateway.templates import Photos
 from gateway.vault import Vault
 from gateway.vehicles import ImportReport, Vehicle, new_vehicle_id, normal_plate, read_csv
 from vision.gallery import Gallery
-from vision.plate_index import GrowingIndex
-from vision.registry_match import WORTH_ASKING
-
-_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")
-_NO_ADDRESS = re.compile(r"[/+#\x00-\x1f\x7f]")
-"""What would make one address the topic of another device, or of all."""
 
 
 class Moved(Struct, frozen=True, kw_only=True):
@@ -63,11 +52,10 @@ class Directory:
         self._lock = threading.RLock()
         self._devices: dict[str, Device] = {}
         self._addresses: dict[tuple[str, str], Device] = {}
-        self._vehicles: dict[str, Vehicle] = {}
         self.aside: frozenset[str] = frozenset()
         """Devices whose rows could not be read."""
         self._lanes: tuple[Device, ...] | None = None
-        self._plates = GrowingIndex(())
+        self._garage = Garage(vault)
         self._hierarchy = Hierarchy()
         self.residents = People(store, vault, gallery)
         self.listeners = self.residents.listeners
@@ -92,17 +80,15 @@ class Directory:
         reader = self._store.reader
         devices: list[Device] = []
         stored = [(row["id"], row["body"]) for row in reader.execute("SELECT id, body FROM devices")]
-        aside.readable(self._store, "devices", stored, lambda name, body: devices.append(_device(name, body)))
+        aside.readable(self._store, "devices", stored, lambda name, body: devices.append(read_device(name, body)))
         self.aside = aside.ids(self._store, "devices")
-        vehicles = [self._vehicle(row) for row in reader.execute("SELECT * FROM vehicles")]
         places = reader.execute("SELECT id, kind, name, parent FROM places")
         hierarchy = Hierarchy(Place(id=r["id"], kind=r["kind"], name=r["name"], parent=r["parent"]) for r in places)
         with self._lock:
+            self._garage.load(reader)
             self._devices = {device.id: device for device in devices}
             self._addresses = {(device.protocol, device.address): device for device in devices}
-            self._vehicles = {vehicle.plate: vehicle for vehicle in vehicles}
             self._lanes = None
-            self._plates = GrowingIndex(self._vehicles)
             self._hierarchy = hierarchy
         self.residents.load()
         self.roster.load()
@@ -142,7 +128,7 @@ class Directory:
 
         :raises InvalidError: its id, kind, protocol, address or zone is not.
         """
-        _check_device(device)
+        check_device(device)
 
     def put_device(self, device: Device, *, new: bool = False) -> bool:
         """Register or change a device; says whether it is a new one. `new`: it must be.
@@ -160,7 +146,7 @@ class Directory:
             if other and other.id != device.id:
                 raise TakenError(f"{device.protocol} {device.address} is the address of {other.id}")
             with self._store.write() as db:
-                _write_devices(db, [device])
+                write_devices(db, [device])
             self._devices[device.id] = device
             self._lanes = None
             self._addresses[(device.protocol, device.address)] = device
@@ -226,23 +212,22 @@ class Directory:
 
     def near_plates(self, plate: str) -> list[Vehicle]:
         """Registered vehicles whose plates may have been misread as this one, in no order. `plate`: normal."""
-        found = (self._vehicles.get(near) for near in self._plates.near(plate, WORTH_ASKING))
-        return [vehicle for vehicle in found if vehicle is not None]
+        return self._garage.near(plate)
 
     def vehicle(self, plate: str) -> Vehicle | None:
         """The vehicle with this plate."""
-        return self._vehicles.get(normal_plate(plate))
+        return self._garage.get(normal_plate(plate))
 
     def vehicles(self) -> list[Vehicle]:
         """Every vehicle, by plate."""
-        return sorted(self._vehicles.copy().values(), key=lambda vehicle: vehicle.plate)
+        return self._garage.all()
 
     def put_vehicle(self, vehicle: Vehicle) -> tuple[Vehicle, Vehicle | None]:
         """Register or change a checked vehicle (`gateway.vehicles.checked`): as it is now, and as it was before. One
         that is so already is not written again.
         """
         with self._lock:
-            known = self._vehicles.get(vehicle.plate)
+            known = self._garage.get(vehicle.plate)
             kept = replace(vehicle, id=known.id if known else vehicle.id or new_vehicle_id())
             if kept != known:
                 self._put_vehicles([kept])
@@ -252,11 +237,11 @@ class Directory:
         """Forget a vehicle; whether there was one with this plate."""
         normal = normal_plate(plate)
         with self._lock:
-            if normal not in self._vehicles:
+            if self._garage.get(normal) is None:
                 return False
             with self._store.write() as db:
-                db.execute("DELETE FROM vehicles WHERE plate = ?", (normal,))
-            del self._vehicles[normal]
+                self._garage.write(db, (), gone=(normal,))
+            self._garage.take((), gone=(normal,))
         self._tell()
         return True
 
@@ -264,58 +249,16 @@ class Directory:
         """Take over a CSV file (`gateway.vehicles.read_csv`): good lines in one transaction, the others reported."""
         found, errors = read_csv(text, ZoneInfo(self._zone))
         with self._lock:
-            ids = {plate: vehicle.id for plate, vehicle in self._vehicles.items()}
-            kept = [replace(vehicle, id=ids.get(vehicle.plate, vehicle.id)) for vehicle in found]
-            changed = [vehicle for vehicle in kept if self._vehicles.get(vehicle.plate) != vehicle]
+            kept = [replace(new, id=(self._garage.get(new.plate) or new).id) for new in found]
+            changed = [vehicle for vehicle in kept if self._garage.get(vehicle.plate) != vehicle]
             self._put_vehicles(changed)
         return ImportReport(imported=len(changed), unchanged=len(kept) - len(changed), errors=errors)
 
     def _put_vehicles(self, vehicles: Sequence[Vehicle]) -> None:
         with self._store.write() as db:
-            self._write_vehicles(db, vehicles)
-        self._take_vehicles(vehicles)
+            self._garage.write(db, vehicles)
+        self._garage.take(vehicles)
         self._tell()
-
-    def _take_vehicles(self, vehicles: Sequence[Vehicle]) -> None:
-        """Into memory. The index is made here, by who changes the register, and not by the engine that asks it."""
-        new = [vehicle.plate for vehicle in vehicles if vehicle.plate not in self._vehicles]
-        self._vehicles |= {vehicle.plate: vehicle for vehicle in vehicles}
-        if new:
-            self._plates.add(new, self._vehicles)
-
-    def _write_vehicles(self, db: Connection, vehicles: Sequence[Vehicle]) -> None:
-        db.executemany(
-            "INSERT OR REPLACE INTO vehicles VALUES(?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    vehicle.plate,
-                    vehicle.id,
-                    vehicle.listing.value,
-                    self._sealed(vehicle.owner, f"owner:{vehicle.id}"),
-                    us(vehicle.valid_from) if vehicle.valid_from else None,
-                    us(vehicle.valid_to) if vehicle.valid_to else None,
-                    self._sealed(vehicle.note, f"note:{vehicle.id}"),
-                )
-                for vehicle in vehicles
-            ],
-        )
-
-    def _vehicle(self, row: Row) -> Vehicle:
-        return Vehicle(
-            plate=row["plate"],
-            id=row["id"],
-            listing=Listing(row["listing"]),
-            owner=self._opened(row["owner"], f"owner:{row['id']}"),
-            valid_from=when(row["valid_from"]) if row["valid_from"] is not None else None,
-            valid_to=when(row["valid_to"]) if row["valid_to"] is not None else None,
-            note=self._opened(row["note"], f"note:{row['id']}"),
-        )
-
-    def _sealed(self, text: str, about: str) -> str:
-        return base64.b64encode(self._vault.seal(text.encode(), about)).decode() if text else ""
-
-    def _opened(self, sealed: str, about: str) -> str:
-        return self._vault.open(base64.b64decode(sealed), about).decode() if sealed else ""
 
     # -- places ---------------------------------------------
 
@@ -388,10 +331,8 @@ class Directory:
         with self._lock:
             with self._store.write() as db:
                 _write_places(db, places, gone_places)
-                db.executemany("DELETE FROM devices WHERE id = ?", [(device,) for device in gone_devices])
-                _write_devices(db, devices)
-                db.executemany("DELETE FROM vehicles WHERE plate = ?", [(plate,) for plate in gone_vehicles])
-                self._write_vehicles(db, vehicles)
+                write_devices(db, devices, gone=gone_devices)
+                self._garage.write(db, vehicles, gone=gone_vehicles)
                 also(db)
             if devices or gone_devices:
                 gone = set(gone_devices)
@@ -399,59 +340,9 @@ class Directory:
                 self._devices = kept | {device.id: device for device in devices}
                 self._addresses = {(device.protocol, device.address): device for device in self._devices.values()}
                 self._lanes = None
-            for plate in gone_vehicles:
-                self._vehicles.pop(plate, None)
-            self._take_vehicles(vehicles)
+            self._garage.take(vehicles, gone=gone_vehicles)
             self._take_places(written, gone_places)
         self._tell()
-
-
-@cache
-def _known_names() -> tuple[frozenset[str], dict[str, Protocol]]:
-    """Kinds and protocols. Plug-ins are looked for on the disk, so once is enough for thousands of devices."""
-    return frozenset(registry.kinds()), registry.protocols()
-
-
-def _device(name: str, body: bytes) -> Device:
-    device = msgspec.json.decode(body, type=Device)
-    if device.id != name:
-        raise aside.UnreadableError(f"it says that it is {device.id}")
-    return device
-
-
-def _write_devices(db: Connection, devices: Sequence[Device]) -> None:
-    """Not "or replace": the address of somebody else must fail loudly, not delete them."""
-    db.executemany("DELETE FROM devices WHERE id = ?", [(device.id,) for device in devices])
-    try:
-        db.executemany(
-            "INSERT INTO devices VALUES(?, ?, ?, ?)",
-            [(device.id, device.protocol, device.address, msgspec.json.encode(device)) for device in devices],
-        )
-    except IntegrityError as error:
-        raise TakenError("an address was given to another device meanwhile; look at it again") from error
-
-
-def _check_device(device: Device) -> None:
-    if not _ID.match(device.id):
-        raise InvalidError("a device id has 1 to 64 letters, digits, . _ : and -, first a letter or digit")
-    kinds, protocols = _known_names()
-    for what, name, known in (("kind", device.kind, kinds), ("protocol", device.protocol, protocols)):
-        if name not in known:
-            raise InvalidError(f"there is no {what} {name!r}; there are {', '.join(sorted(known))}")
-    if not device.address or _NO_ADDRESS.search(device.address):
-        raise InvalidError("a device has an address in its protocol, without /, +, # and control characters")
-    try:
-        check_own(device, protocols)
-    except FilterError as error:
-        raise InvalidError(f"options: {error}") from error
-    try:
-        scene.zones(device)
-    except ValueError as error:
-        raise InvalidError(str(error)) from error
-    try:
-        ZoneInfo(device.zone)
-    except (LookupError, ValueError, OSError) as error:
-        raise InvalidError(f"{device.zone!r} is not an IANA time zone") from error
 
 
 def _write_places(db: Connection, written: Iterable[Place], gone: Iterable[str]) -> None:

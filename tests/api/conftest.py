@@ -28,7 +28,6 @@ from devices.events import CommandAnswered, CommandResult
 from devices.kinds.link import Link
 from devices.model import Decoded, Device, Outgoing, Protocol
 from devices.protocols import PROTOCOLS
-from gateway import directory as directory_module
 from gateway.access import AccessBook
 from gateway.actions import AcceptScene, Action, MarkVehicle, RefusedError, ReloadDirectory, SendCommand
 from gateway.attached import StreamState
@@ -46,6 +45,7 @@ from gateway.lists import Lists
 from gateway.parts import restored_hub
 from gateway.presencebook import Inside
 from gateway.reader import Reader
+from gateway.registration import known_names
 from gateway.rounds import mark
 from gateway.scenarios.vehicles import PARKING_FULL, Lot
 from gateway.scene_acceptance import accept
@@ -271,13 +271,13 @@ class Estate:
 @pytest.fixture
 def estate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Estate]:
     monkeypatch.setitem(PROTOCOLS, "testbed", TESTBED)
-    directory_module._known_names.cache_clear()
+    known_names.cache_clear()
     device_routes._protocols.cache_clear()
     estate = Estate(tmp_path)
     estate.directory.put_device(GATE)
     yield estate
     estate.close()
-    directory_module._known_names.cache_clear()
+    known_names.cache_clear()
     device_routes._protocols.cache_clear()
 
 

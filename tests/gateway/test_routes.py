@@ -16,8 +16,8 @@ from devices.events import CoverMoved, CredentialPresented, DeviceStatusChanged,
 from devices.model import Decoded, Device, Outgoing, Protocol, Reading
 from devices.protocols import PROTOCOLS
 from gateway.actions import ReloadDirectory
-from gateway.directory import _known_names
 from gateway.refusals import InvalidError
+from gateway.registration import known_names
 from gateway.routes import overlap
 from tests.gateway.shell import Shell
 
@@ -60,9 +60,9 @@ LIDS = Protocol(
 @pytest.fixture(autouse=True)
 def _installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(PROTOCOLS, LIDS.name, LIDS)
-    _known_names.cache_clear()
+    known_names.cache_clear()
     yield
-    _known_names.cache_clear()
+    known_names.cache_clear()
 
 
 def lid(number: int, kind: str = "cover", **options: str) -> Device:
