@@ -26,13 +26,20 @@ class Shape(BaseModel):
 
 
 class Problem(BaseModel):
-    """What went wrong (RFC 9457). A refused photo, a missing scope or a wrong field add members of their own."""
+    """What went wrong (RFC 9457). Some refusals add members of their own: `errors` of wrong fields, `missing_scopes`,
+    `who` and `stands` of an alert that does not allow it, `newest` and `forgotten` of the feed, `state` of a revision.
+    """
 
     type: str = Field(examples=["about:blank"])
     title: str = Field(examples=["Forbidden"])
     status: int = Field(examples=[403])
     detail: str = Field(description="In words.", examples=["the token lacks the scope commands:write"])
     instance: str = Field(examples=["/v1/devices/gate-3/commands"])
+    code: str = Field(
+        description="For programs: the status in words, or why an alert does not allow it: claimed_already, "
+        "stands_elsewhere, reason_missing, still_active, never_p1, shelved_too_long, closed.",
+        examples=["forbidden", "claimed_already"],
+    )
 
 
 class Words(Shape):
@@ -564,8 +571,8 @@ class LotView(Shape):
     """The public bays of a community."""
 
     bays: int = Field(description="Bays heard of.")
-    taken: int
-    full_since: Utc | None
+    taken: int = Field(description="Of these, with something on them.")
+    full_since: Utc | None = Field(description="Since when all are taken; null: they are not.")
     turned_away: int = Field(description="Who came while it was full, this time or the last, and did not go in.")
 
 
@@ -573,7 +580,7 @@ class InsideList(Shape):
     """Vehicles thought to be inside: those that stay too long first, then the longest there."""
 
     items: list[InsideView]
-    to_look_for: int
+    to_look_for: int = Field(description="How many of all are to be looked for on a round.")
     lot: LotView
 
 
