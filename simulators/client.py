@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -94,9 +94,19 @@ class Client:
         """One alert as it stands."""
         return dict(self._send("GET", f"/v1/alerts/{quote(alert, safe='')}"))
 
-    def changes(self, after: int, *, limit: int = 500) -> dict[str, Any]:
-        """The feed behind a sequence number: {items, next}."""
-        return dict(self._send("GET", f"/v1/alerts/changes?after={after}&limit={limit}"))
+    def open_alerts(self) -> Iterator[dict[str, Any]]:
+        """Every open alert, newest first."""
+        before: str | None = ""
+        while before is not None:
+            more = f"&before={quote(before, safe='')}" if before else ""
+            page = self._send("GET", f"/v1/alerts?open=true&limit=500{more}")
+            yield from page["items"]
+            before = page["next"]
+
+    def changes(self, after: int, *, limit: int = 500, known: str = "") -> dict[str, Any]:
+        """The feed behind a sequence number: {items, next, forgotten}. `known`: the hash of that change."""
+        more = f"&hash={quote(known, safe='')}" if known else ""
+        return dict(self._send("GET", f"/v1/alerts/changes?after={after}&limit={limit}{more}"))
 
     def work(
         self,

@@ -158,7 +158,11 @@ async def shelve_alert(
     return await _done(action, gateway, caller)
 
 
-@router.post("/{alert_id}/work", response_model_exclude_unset=True)
+@router.post(
+    "/{alert_id}/work",
+    response_model_exclude_unset=True,
+    responses={409: {"description": "Somebody was faster: `code` says how, `who` has it, `stands` says where it is."}},
+)
 async def report_work_on_alert(
     alert_id: str, body: schemas.WorkUpdate, gateway: TheGateway, caller: AlertsWrite
 ) -> schemas.AlertDone:

@@ -24,7 +24,8 @@ from gateway.vehicles import Vehicle, normal_plate
 
 router = APIRouter(prefix="/v1/sync", tags=["sync"])
 _TAKEN: dict[int | str, dict[str, Any]] = {
-    202: {"model": shapes.SyncAnswer, "description": "The page is kept; `next_page` is wanted."}
+    202: {"model": shapes.SyncAnswer, "description": "The page is kept; `next_page` is wanted."},
+    409: {"description": "It builds on what is not here (`state` says what is), or was `refused` as a whole, and why."},
 }
 
 

@@ -53,7 +53,13 @@ def list_inside(
     return schemas.InsideList(items=items, to_look_for=waiting, lot=views.lot_view(gateway.lot(place)))
 
 
-@router.post("/inside/{key}")
+@router.post(
+    "/inside/{key}",
+    responses={
+        404: {"description": "No such vehicle is thought to be inside (any more), or its lane is registered no more."},
+        409: {"description": "It has come in again since `entered_at`: look at the list anew."},
+    },
+)
 async def mark_inside(key: str, body: schemas.MarkBody, gateway: TheGateway, caller: VehiclesMark) -> schemas.MarkView:
     """Somebody looked for this vehicle on a round. Gone: its stay ends, and its alerts with it. Here: that is certain
     now, and where it stays too long an alert follows at once. Journalled, and in the ledger under a pseudonym.

@@ -20,13 +20,20 @@ class Shape(BaseModel):
 
 
 class Problem(BaseModel):
-    """What went wrong (RFC 9457). A refused photo, a missing scope or a wrong field add members of their own."""
+    """What went wrong (RFC 9457). Some refusals add members of their own: `errors` of wrong fields, `missing_scopes`,
+    `who` and `stands` of an alert that does not allow it, `newest` and `forgotten` of the feed, `state` of a revision.
+    """
 
     type: str = Field(examples=["about:blank"])
     title: str = Field(examples=["Forbidden"])
     status: int = Field(examples=[403])
     detail: str = Field(description="In words.", examples=["the token lacks the scope commands:write"])
     instance: str = Field(examples=["/v1/devices/gate-3/commands"])
+    code: str = Field(
+        description="For programs: the status in words, or why an alert does not allow it: claimed_already, "
+        "stands_elsewhere, reason_missing, still_active, never_p1, shelved_too_long, closed.",
+        examples=["forbidden", "claimed_already"],
+    )
 
 
 class Me(Shape):

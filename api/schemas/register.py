@@ -61,8 +61,8 @@ class LotView(Shape):
     """The public bays of a community."""
 
     bays: int = Field(description="Bays heard of.")
-    taken: int
-    full_since: Utc | None
+    taken: int = Field(description="Of these, with something on them.")
+    full_since: Utc | None = Field(description="Since when all are taken; null: they are not.")
     turned_away: int = Field(description="Who came while it was full, this time or the last, and did not go in.")
 
 
@@ -70,7 +70,7 @@ class InsideList(Shape):
     """Vehicles thought to be inside: those that stay too long first, then the longest there."""
 
     items: list[InsideView]
-    to_look_for: int
+    to_look_for: int = Field(description="How many of all are to be looked for on a round.")
     lot: LotView
 
 

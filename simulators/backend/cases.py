@@ -44,6 +44,7 @@ class Case(Struct, frozen=True, kw_only=True):
     """One case. `seq`: of the last change taken in; `ahead`: the gateway has answered a step made at that time, and its
     change has not come in yet. `asked`: how many levels were asked, `asked_at` when the last one was, s since 1970.
     `did`: which operator did what, by step. `refusal`: what the gateway said to a step (code, who, stands, text).
+    `unknown`: the gateway does not know it any more, since it was set back; it is worked on here alone.
     """
 
     alert: str
@@ -70,6 +71,7 @@ class Case(Struct, frozen=True, kw_only=True):
     asked_at: float = 0.0
     did: dict[str, str] = {}
     refusal: dict[str, str] = {}
+    unknown: bool = False
 
 
 class _Said(Struct, kw_only=True):
@@ -140,7 +142,7 @@ def taken_in(case: Case | None, alert: str, seq: int, fields: Mapping[str, Any])
     behind = held.ahead is not None and (came is None or came < held.ahead)
     if behind:
         fields = {name: value for name, value in fields.items() if name not in ("work", "work_at", "assignee")}
-    after = replace(held, seq=seq, ahead=held.ahead if behind else None, **fields)
+    after = replace(held, seq=seq, ahead=held.ahead if behind else None, unknown=False, **fields)
     given = held.work in (Work.ACCEPTED, Work.ASSIGNED) and after.work in (Work.CLAIMED, Work.ON_SITE)
     if given and after.assignee != held.assignee and held.assignee:
         after = replace(after, refusal=refused("claimed_already", who=after.assignee or "?", stands=after.work))
@@ -153,6 +155,13 @@ def answered(case: Case, fields: Mapping[str, Any], refusal: Mapping[str, str]) 
     """The case as the gateway shows it in answer to a step; its change may still be under way."""
     ahead = fields["work_at"] if fields.get("work_at") != case.work_at else case.ahead
     return replace(case, **fields, ahead=ahead, refusal=dict(refusal))
+
+
+def worked_alone(case: Case, work: Work, assignee: str, operator: str) -> Case:
+    """The case after a step the gateway is not told of; verified, it is over: nobody else will end it."""
+    did = case.did | {work.value: operator}
+    over = work is Work.VERIFIED
+    return replace(case, work=work, assignee=assignee or case.assignee, did=did, open=not over, refusal={})
 
 
 def refused(code: str, *, who: str = "", stands: Work | str = "", text: str = "") -> dict[str, str]:
@@ -170,12 +179,13 @@ def not_apart(case: Case, work: Work, operator: str) -> Work | None:
 def wants_somebody(case: Case) -> bool:
     """It is to be dispatched: nobody has it, and it is not behind another."""
     waits = case.work in (Work.NONE, Work.ACCEPTED)
-    return waits and case.open and case.condition == "active" and not (case.hidden or case.test)
+    return waits and case.open and case.condition == "active" and not (case.hidden or case.test or case.unknown)
 
 
 def unclaimed_since(case: Case) -> float | None:
     """Since when it is assigned and nobody has claimed it, s since 1970."""
-    return case.asked_at if case.work is Work.ASSIGNED and case.asked and case.open else None
+    waits = case.work is Work.ASSIGNED and case.asked and case.open and not case.unknown
+    return case.asked_at if waits else None
 
 
 # -- who is sent ------------------------------------------------------------------------------------------------------

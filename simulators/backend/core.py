@@ -71,7 +71,14 @@ class Backend:
         self._client = Client(api, token) if api else None
         self._subscribe, self._rotate = subscribe, rotate
         self.office = (
-            Office(self.books, self._client, roster or Roster(), claim_within_s=claim_within_s, auto=auto)
+            Office(
+                self.books,
+                self._client,
+                roster or Roster(),
+                claim_within_s=claim_within_s,
+                auto=auto,
+                subscribe=self._subscribed,
+            )
             if self._client
             else None
         )
@@ -95,12 +102,15 @@ class Backend:
         :raises ApiError: it is to subscribe, and the gateway refuses or is not there.
         """
         self._thread.start()
-        if self._subscribe and self._client:
-            self.trust.subscribe(self._client, self.url)
-            if self._rotate:
-                self.trust.rotate(self._client)
+        self._subscribed()
+        if self._client and self._subscribe and self._rotate:
+            self.trust.rotate(self._client)
         if self.office:
             self.office.start()
+
+    def _subscribed(self) -> None:
+        if self._subscribe and self._client:
+            self.trust.subscribe(self._client, self.url)
 
     def stop(self) -> None:
         """End in good order."""

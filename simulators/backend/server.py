@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from devices.alerts import Work
+from simulators.backend import anew
 from simulators.backend.accounts import SESSION_S, LockedError, WrongError
 from simulators.backend.cases import NEXT, Case, not_apart
 from simulators.backend.work import TakenError
@@ -249,6 +250,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "cases": [_shown(case, operator) for case in cases],
                 "account": msgspec.to_builtins(backend.books.account()),
                 "waiting": len(backend.books.waiting()),
+                "anew": anew.shown(backend.books),
                 "trouble": {"code": code, "text": words} if code else None,
                 "people": msgspec.to_builtins(list(office.roster.staff)) if office else [],
                 "anybody": office.roster.anybody if office else "",

@@ -175,12 +175,16 @@ class Books:
                 )
         return True
 
-    def catch_up(self, items: list[dict[str, Any]], after: int) -> None:
-        """One page of the feed, and where the next one begins.
+    def catch_up(self, items: list[dict[str, Any]], after: int, forgotten: int = 0) -> None:
+        """One page of the feed, and where the next one begins. `forgotten`: where a first one has holes up to, which
+        are not counted as missing.
 
         :raises msgspec.ValidationError: an alert in it is not of the shape the gateway sends.
         """
         with self.write() as db:
+            if forgotten:
+                db.execute("INSERT OR REPLACE INTO facts VALUES('counted_from', ?)", (str(forgotten),))
+                db.execute("DELETE FROM runs WHERE first <= ?", (forgotten,))
             for item in items:
                 self._take_in(db, item["alert"]["id"], item["seq"], from_view(item["alert"]))
                 row = (item["alert"]["id"], item["seq"], item["at"], item["change"], item["actor"], item["reason"])
@@ -189,13 +193,16 @@ class Books:
                     "ON CONFLICT(seq) DO UPDATE SET at=excluded.at, who=excluded.who, words=excluded.words",
                     row,
                 )
-            db.execute("INSERT OR REPLACE INTO facts VALUES('after', ?)", (str(after),))
+            facts = {"after": str(after), "after_hash": str(items[-1].get("hash", "")) if items else ""}
+            db.executemany("INSERT OR REPLACE INTO facts VALUES(?, ?)", list(facts.items()))
 
     def _take_in(self, db: sqlite3.Connection, alert: str, seq: int, fields: dict[str, Any]) -> None:
-        _see(db, seq)
-        self._put(db, taken_in(self.case(alert), alert, seq, fields))
+        if seq > int(self.fact("counted_from") or 0):
+            _see(db, seq)
+        self.put(db, taken_in(self.case(alert), alert, seq, fields))
 
-    def _put(self, db: sqlite3.Connection, case: Case) -> None:
+    def put(self, db: sqlite3.Connection, case: Case) -> None:
+        """Write a case down, within the transaction that is open."""
         row = (case.alert, case.open, msgspec.json.encode(case))
         db.execute("INSERT OR REPLACE INTO cases VALUES(?, ?, ?)", row)
 
@@ -224,7 +231,7 @@ class Books:
         """Fields of a case, a line of its history, and the steps the gateway is to be told: all of it, or nothing."""
         with self.write() as db:
             now = self.case(case.alert) or case
-            self._put(db, replace(now, **fields))
+            self.put(db, replace(now, **fields))
             row = (case.alert, at, what, words)
             db.execute("INSERT INTO history(alert, at, what, who, words) VALUES(?, ?, ?, 'backend', ?)", row)
             for step in steps:
@@ -236,7 +243,7 @@ class Books:
             case = self.case(step.alert)
             if case is not None:
                 did = case.did | {step.work.value: step.operator} if step.operator else case.did
-                self._put(db, replace(case, did=did, **fields))
+                self.put(db, replace(case, did=did, **fields))
             return _send(db, step)
 
     def waiting(self) -> list[Step]:
@@ -252,12 +259,7 @@ class Books:
                 return
             if refusal and step.operator and case.did.get(step.work.value) == step.operator:
                 case = replace(case, did={work: who for work, who in case.did.items() if work != step.work.value})
-            self._put(db, answered(case, from_view(alert), refusal))
-
-    def forget(self, step: Step) -> None:
-        """There is no such alert any more."""
-        with self.write() as db:
-            db.execute("DELETE FROM outbox WHERE n=?", (step.n,))
+            self.put(db, answered(case, from_view(alert), refusal))
 
     # -- the reckoning ------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from devices.alerts import Work
-from simulators.backend import roster
+from simulators.backend import anew, roster
 from simulators.backend.cases import (
     FIELD_LEVELS,
     NEXT,
@@ -47,7 +47,8 @@ class TakenError(Exception):
 
 class Office:
     """What an office of grid management does. `claim_within_s`: unclaimed for so long, the next level is asked. `auto`:
-    whoever is sent claims, goes and resolves at once (the demo). `clock`: s since 1970.
+    whoever is sent claims, goes and resolves at once (the demo). `clock`: s since 1970. `subscribe`: sees to it
+    that the gateway delivers; asked when it was set back.
     """
 
     def __init__(
@@ -59,10 +60,12 @@ class Office:
         claim_within_s: float = 900.0,
         auto: bool = False,
         clock: Callable[[], float] = time.time,
+        subscribe: Callable[[], None] = lambda: None,
     ) -> None:
         self._books, self._client = books, client
         self.roster = people
         self._claim_within_s, self._auto, self._clock = claim_within_s, auto, clock
+        self._subscribe = subscribe
         self._awake, self._over = threading.Event(), threading.Event()
         self._telling = threading.RLock()
         self._thread = threading.Thread(target=self._run, name="governance-work", daemon=True)
@@ -134,12 +137,26 @@ class Office:
         """The feed from where it was left, to its end: what was missed comes without a gap."""
         while True:
             after = int(self._books.fact("after") or 0)
-            page = self._client.changes(after)
+            try:
+                page = self._client.changes(after, known=self._books.fact("after_hash"))
+            except ApiError as error:
+                if not anew.broken(error):
+                    raise
+                self._read_anew(error)
+                return
             if not page["items"]:
                 return
             if page["next"] <= after:
                 raise ApiError(f"the feed behind {after} goes on at {page['next']}", status=502)
-            self._books.catch_up(page["items"], page["next"])
+            self._books.catch_up(page["items"], page["next"], 0 if after else page.get("forgotten", 0))
+
+    def _read_anew(self, error: ApiError) -> None:
+        """A gateway that was set back may have lost our roster and our subscription, too."""
+        anew.begin(self._books, self._client, error, self._moment())
+        self._begun = False
+        self.wake()
+        if error.status == 409:
+            self._subscribe()
 
     def _dispatch(self, case: Case, busy: dict[str, int]) -> None:
         found = next_asked(case, self.roster, busy)
@@ -179,6 +196,10 @@ class Office:
                 raise LookupError(alert)
             assignee = self._assignee(work, operator, person)
             self._check(case, work, operator, assignee)
+            if case.unknown:
+                alone = Step(alert=alert, work=work, assignee=assignee, reason=reason, operator=operator)
+                anew.alone(self._books, alone, self._moment())
+                return True
             asked = {"asked": max(1, case.asked), "asked_at": self._clock()} if work is Work.ASSIGNED else {}
             step = Step(alert=alert, work=work, assignee=assignee, reason=reason, operator=operator)
             number = self._books.send(step, **asked)
@@ -255,11 +276,14 @@ class Office:
         except ApiError as gone:
             if gone.status != 404:
                 raise
-            self._books.forget(step)
-            return refusal
+            anew.forget(self._books, step, self._moment())
+            return {} if step.operator else refusal
         faster = alert["assignee"] not in ("", step.assignee) or step.if_work is None
         self._books.answered(step, alert, refusal if faster else {})
         return refusal
 
     def _now(self) -> str:
-        return datetime.fromtimestamp(self._clock(), UTC).isoformat()
+        return self._moment().isoformat()
+
+    def _moment(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)

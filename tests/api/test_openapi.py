@@ -115,3 +115,10 @@ def test_a_body_without_end_is_refused_before_it_is_held(call, estate: Estate, m
         "POST", "/v1/vehicles/import", estate.token(), content=body if declared else iter([body[:600], body[600:]])
     )
     assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+
+
+def test_a_problem_has_every_member_its_description_names(call, estate: Estate):
+    said = call("GET", "/v1/alerts/nobody", estate.token("alerts:read")).json()
+    described = call("GET", "/openapi.json").json()["components"]["schemas"]["Problem"]
+    assert set(described["required"]) == set(said)
+    assert said["code"] == "not_found"

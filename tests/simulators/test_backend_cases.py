@@ -44,21 +44,52 @@ class Gateway:
         self.alerts: dict[str, dict[str, Any]] = {}
         self.feed: list[dict[str, Any]] = []
         self.away = False
+        self.forgotten, self.line = 0, ""
         self.asked: list[tuple[str, str, str]] = []
         self.told_by: list[tuple[str, str]] = []
 
     def change(self, alert: str, change: str, actor: str = "gateway", **fields: Any) -> None:
         self.alerts[alert] = self.alerts.get(alert, view(alert)) | fields
-        line = {"seq": len(self.feed) + 1, "change": change, "actor": actor, "reason": "", "at": "2026-05-01T00:00:00Z"}
+        seq = self.feed[-1]["seq"] + 1 if self.feed else 1
+        line = {
+            "seq": seq,
+            "hash": f"{self.line}{seq}",
+            "change": change,
+            "actor": actor,
+            "reason": "",
+            "at": "2026-05-01T00:00:00Z",
+        }
         self.feed.append(line | {"alert": self.alerts[alert]})
 
-    def changes(self, after: int, *, limit: int = 500) -> dict[str, Any]:
+    def changes(self, after: int, *, limit: int = 500, known: str = "") -> dict[str, Any]:
         self._here()
-        items = [item for item in self.feed if item["seq"] > after][:2]
-        return {"items": items, "next": items[-1]["seq"] if items else after}
+        newest = self.feed[-1]["seq"] if self.feed else 0
+        there = [item["hash"] for item in self.feed if item["seq"] == after]
+        if after > newest or (known and there not in ([], [known])) or 0 < after < self.forgotten:
+            more = {"newest": newest, "forgotten": self.forgotten}
+            raise ApiError("broken", status=410 if 0 < after < self.forgotten else 409, problem=more)
+        items = [item for item in self.feed if item["seq"] > after][: min(2, limit)]
+        return {"items": items, "next": items[-1]["seq"] if items else after, "forgotten": self.forgotten}
+
+    def open_alerts(self) -> list[dict[str, Any]]:
+        self._here()
+        return [alert for alert in self.alerts.values() if alert["open"]]
+
+    def set_back(self, backup: "Gateway") -> None:
+        """To a copy of itself; changes are another line from now on."""
+        self.alerts, self.feed = dict(backup.alerts), list(backup.feed)
+        self.line += "'"
+
+    def drop(self, up_to: int) -> None:
+        """Retention: changes up to this number are gone, and every alert that is over."""
+        self.feed = [item for item in self.feed if item["seq"] > up_to]
+        self.alerts = {name: alert for name, alert in self.alerts.items() if alert["open"]}
+        self.forgotten = up_to
 
     def alert(self, alert: str) -> dict[str, Any]:
         self._here()
+        if alert not in self.alerts:
+            raise ApiError("there is no such alert", status=404, problem={"code": "not_found"})
         return self.alerts[alert]
 
     def work(
@@ -68,7 +99,7 @@ class Gateway:
         self._here()
         self.asked.append((alert, work, assignee))
         self.told_by.append((step, operator))
-        at, now = datetime(2026, 5, 1, tzinfo=UTC), self.alerts[alert]
+        at, now = datetime(2026, 5, 1, tzinfo=UTC), self.alert(alert)
         held = Alert(
             id=alert, key=alert, type="door_forced", severity=1, community="c-1", first_seen=at, last_seen=at,
             raised_at=at, work=Work(now["work"]), assignee=now["assignee"],
@@ -396,7 +427,7 @@ def test_a_token_that_is_not_good_any_more_loses_no_step(office: Office, gateway
 def test_a_feed_that_does_not_move_on_is_no_endless_loop(office: Office, gateway: Gateway, monkeypatch):
     gateway.change("a-1", "raised")
     item = gateway.feed[0]
-    monkeypatch.setattr(gateway, "changes", lambda after: {"items": [item], "next": after})
+    monkeypatch.setattr(gateway, "changes", lambda after, **_: {"items": [item], "next": after})
     with pytest.raises(ApiError, match="goes on at"):
         office._catch_up()
 

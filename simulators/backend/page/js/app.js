@@ -6,7 +6,7 @@ import { $, el } from "./dom.js";
 import { otherLanguage, pick, refusal, t, time, translate } from "./words.js";
 
 const AGAIN_MS = 2000;
-const nothing = { version: 0, me: "", cases: [], people: [], account: { have: 0 }, waiting: 0, trouble: null, anybody: "" };
+const nothing = { version: 0, me: "", cases: [], people: [], account: { have: 0 }, waiting: 0, trouble: null, anew: null, anybody: "" };
 let data = nothing;
 let which = "open";
 let asking = null;
@@ -17,7 +17,7 @@ const context = () => ({ people: data.people, me: me() });
 
 function row(one) {
   const place = [one.community, one.grid, one.building].filter(Boolean).join(" / ");
-  const words = [place, t(`work.${one.work}`), one.assignee, time(one.raised_at)].filter(Boolean).join(" · ");
+  const words = [place, t(`work.${one.work}`), one.assignee, one.unknown ? t("unknown") : "", time(one.raised_at)].filter(Boolean).join(" · ");
   return el("li", {}, el("button", {
     type: "button", "data-alert": one.alert, "aria-current": one.alert === detail.shownId(), onclick: () => choose(one.alert),
   }, el("span", { class: `sev s${one.severity}` }, `P${one.severity}`), el("span", {}, pick(one.title)), el("span", { class: "line" }, words)));
@@ -37,6 +37,8 @@ function render() {
   for (const button of document.querySelectorAll("[data-which]")) button.setAttribute("aria-pressed", String(button.dataset.which === which));
   const words = data.trouble ? t("state.trouble", { why: refusal(data.trouble) }) : t("state.ok");
   $("state").textContent = !data.me ? "" : data.waiting ? `${words} · ${t("state.waiting", { n: data.waiting })}` : words;
+  $("anew").hidden = !data.me || !data.anew;
+  $("anew").textContent = data.anew ? t(`anew.${data.anew.code}`, { ...data.anew, at: time(data.anew.at) }) : "";
   const { have, missing } = data.account;
   const whole = !missing?.length;
   $("account").classList.toggle("gap", !whole);

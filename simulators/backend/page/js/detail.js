@@ -41,6 +41,7 @@ function nodes(found, context) {
   ];
   return [
     el("h2", {}, el("span", { class: `sev s${found.severity}` }, `P${found.severity} `), pick(found.title)),
+    found.unknown && el("p", { class: "told", role: "alert" }, t("unknown.why")),
     found.refusal.code && el("p", { class: "told", role: "alert" }, refusal(found.refusal)),
     note && el("p", { class: note.bad ? "told" : "muted", role: note.bad ? "alert" : "status" }, note.text),
     el("ol", { class: "steps" }, ...(pick(found.steps) || []).map((step) => el("li", {}, step))),
@@ -53,7 +54,7 @@ function nodes(found, context) {
 }
 
 const line = ({ at, what, who, words }) =>
-  el("li", {}, [time(at), has(`change.${what}`) ? t(`change.${what}`) : what, who, words].filter(Boolean).join(" · "));
+  el("li", {}, [time(at), [`change.${what}`, `work.${what}`].filter(has).map((key) => t(key))[0] ?? what, who, words].filter(Boolean).join(" · "));
 
 function actions(found, context) {
   const reason = el("input", { id: "reason", maxlength: 200, autocomplete: "off" });

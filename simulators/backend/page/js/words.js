@@ -27,6 +27,10 @@ const WORDS = {
   "account.none": ["尚未收到变更", "No change received yet"],
   "account.whole": ["已收变更 {first}–{last}，共 {have} 条，无缺口", "Changes {first}–{last} received, {have} in all, no gap"],
   "account.gap": ["已收变更 {first}–{last}，缺 {missing} 起，正在补齐", "Changes {first}–{last}: missing from {missing}, catching up"],
+  "anew.set_back": ["{at} 发现网关被恢复到备份（本平台已收到变更 {after}）：已重新读取未关闭告警，从变更 {next} 之后继续；网关不再认识的未关闭工单 {unknown} 个，均已保留", "{at}: the gateway was found set back to a backup (changes up to {after} were here). The open alerts were read anew; it goes on after change {next}. Open cases the gateway does not know any more, all kept: {unknown}"],
+  "anew.dropped": ["{at} 发现网关已清除变更 {after} 之后的记录（保留期限）：已重新读取未关闭告警，从变更 {next} 之后继续；网关不再认识的未关闭工单 {unknown} 个，均已保留", "{at}: the gateway had dropped what follows change {after} (retention). The open alerts were read anew; it goes on after change {next}. Open cases the gateway does not know any more, all kept: {unknown}"],
+  "unknown": ["网关不认识", "unknown to the gateway"],
+  "unknown.why": ["网关已不认识此告警（恢复过备份）：工单保留，此后的步骤只记在本平台，核验后结束", "The gateway does not know this alert any more (it was set back to a backup): the case is kept, further steps are noted here alone, and it ends when it is verified"],
   "field.work": ["进度", "Work"],
   "field.assignee": ["负责人", "With"],
   "field.place": ["地点", "Place"],
@@ -87,6 +91,7 @@ const WORDS = {
   "change.work": ["进度变更", "work"],
   "change.escalated": ["升级", "escalated"],
   "change.dispatched": ["自动派单", "dispatched"],
+  "change.unknown": ["网关不再认识此告警", "unknown to the gateway since"],
 };
 
 const STORE = "linli.backend.language";
