@@ -26,6 +26,8 @@ _json = msgspec.json.Encoder()
 _alert = msgspec.json.Decoder(Alert)
 _command = msgspec.json.Decoder(CommandRecord)
 _question = msgspec.json.Decoder(IdentifyFace | ReadPlate | WatchScene)
+_SINCE = "seq > coalesce((SELECT seq FROM alert_changes WHERE at < ? ORDER BY seq DESC LIMIT 1), 0)"
+_RAISED = "change IN ('raised', 'reopened')"
 _UNREADABLE = (msgspec.MsgspecError, aside.UnreadableError, UnicodeDecodeError, TypeError)
 
 
@@ -59,27 +61,21 @@ class Kept:
     def lately(self, since: datetime) -> list[AlertChange]:
         """What was raised and came back since then, oldest first."""
         found = []
-        rows = self._db.execute("SELECT alert, change, actor, reason, at, body FROM alert_changes ORDER BY seq DESC")
-        for name, change, actor, reason, at, body in rows:
-            if when(at) < since:
-                break
-            if change not in ("raised", "reopened"):
-                continue
+        fields = "alert, change, actor, reason, at, body"
+        sql = f"SELECT {fields} FROM alert_changes WHERE {_SINCE} AND {_RAISED} ORDER BY seq"  # noqa: S608 - all is ours
+        for name, change, actor, reason, at, body in self._db.execute(sql, (us(since),)):
             try:
                 found.append(AlertChange(_sound(name, body), change, actor, reason, when(at)))
             except _UNREADABLE as error:  # it only counts for the flood and the incident: the row stays where it is
                 log.warning("alert_change_unreadable", alert=name, trouble=str(error))
-        return found[::-1]
+        return found
 
     def closed_since(self, since: datetime) -> list[Alert]:
-        """What was closed since then, and may have been something else after."""
-        changed = []
-        for name, at in self._db.execute("SELECT alert, at FROM alert_changes ORDER BY seq DESC"):
-            if when(at) < since:
-                break
-            changed.append(name)
-        found = [self.alert(name) for name in dict.fromkeys(reversed(changed))]
-        return [alert for alert in found if alert is not None and not alert.open]
+        """What is closed and changed since then, those raised first before the others."""
+        changed = f"SELECT alert FROM alert_changes WHERE {_SINCE}"  # noqa: S608 - all is ours
+        sql = f"SELECT id, key, body FROM alerts WHERE id IN ({changed}) AND open=0 ORDER BY raised_at"  # noqa: S608
+        found = self._db.execute(sql, (us(since),)).fetchall()
+        return [alert for row in found if (alert := read_alert(self._store, *row)) is not None]
 
     # -- commands, questions -------------------------------------------------------------------------------------------
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from devices.alerts import Alert, Disposition
+from devices.alerts import Disposition
 from devices.model import Device
 from gateway.actions import AcknowledgeAlert, DisposeAlert, ReloadDirectory, ShelveAlert
 from tests.gateway.shell import GATE, LAMP, START, Shell
+from tests.gateway.test_alert_engine import changes, force, only, outage
 
 CAMERA = Device(id="cam-1", kind="camera", protocol="native", address="C1", community="c1")
 
@@ -28,20 +29,6 @@ def restarted(shell: Shell, folder: Path, after_s: float = 0) -> Shell:
     again.pass_time(0)
     again.pass_time(0)
     return again
-
-
-def changes(shell: Shell, kind: str) -> list[str]:
-    rows = shell.rows("SELECT change, body FROM alert_changes ORDER BY seq")
-    return [change for change, body in rows if f'"type":"{kind}"'.encode() in body]
-
-
-def only(shell: Shell, kind: str) -> Alert:
-    (found,) = [alert for alert in shell.hub.alerts.open if alert.type == kind]
-    return found
-
-
-def force(shell: Shell) -> None:
-    shell.say(GATE, "door_alarmed", state="DoorForcedOpen")
 
 
 def close_alert(shell: Shell, kind: str, disposition: Disposition = Disposition.TRUE) -> None:
@@ -247,17 +234,11 @@ def test_the_alerts_of_a_device_that_is_removed_are_over(shell: Shell) -> None:
 
 
 def test_an_uplink_whose_alert_a_removed_device_carries_is_told_of_again_and_ends(shell: Shell) -> None:
-    lamps = [
+    lamps = tuple(
         Device(id=f"l{n}", kind="light", protocol="native", address=f"S{n}", community="c1", uplink="u")
         for n in range(6)
-    ]
-    for lamp in lamps:
-        shell.directory.put_device(lamp)
-        shell.take(shell.message(f"linli/v1/{lamp.address}/status", {"online": True, "at": shell.now.isoformat()}))
-    shell.pass_time(5)
-    for lamp in lamps:
-        shell.take(shell.message(f"linli/v1/{lamp.address}/status", {"online": False, "reason": "last_will"}))
-    shell.pass_time(11)
+    )
+    outage(shell, lamps)
     carrier = only(shell, "uplink_offline").device
     shell.directory.remove_device(carrier)
     shell.ask(ReloadDirectory(by="desk"))
