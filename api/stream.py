@@ -24,7 +24,7 @@ from api.errors import ApiError
 from api.facade import Gateway
 from api.tokens import authenticate
 from api.views import change_fields, json_of
-from gateway.feed import Bounds, BrokenError, check
+from gateway.feed import Bounds, BrokenError, bounds, check
 
 HEARTBEAT_S = 10.0
 PAGE = 200
@@ -176,8 +176,7 @@ def _paged(worded: list[tuple[int, bytes]], cursor: int) -> _Page:
 
 def newest(gateway: Gateway) -> int:
     """The last change there is, 0 before the first."""
-    row = gateway.store.reader.execute("SELECT coalesce(max(seq), 0) AS seq FROM alert_changes").fetchone()
-    return int(row["seq"])
+    return bounds(gateway.store.reader).newest
 
 
 def resumable(gateway: Gateway, after: int, known: str = "") -> Bounds:

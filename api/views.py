@@ -35,7 +35,7 @@ from gateway.scenarios.vehicles import Lot
 from gateway.store import when
 from gateway.vault import Vault
 from gateway.vehicles import Vehicle
-from gateway.webhooks import said
+from gateway.webhooks import impersonal_key
 
 _PERSONAL = ("plate", "person", "evidence", "vehicle", "value", "granted", "opened_for")
 """A key of a device's state with one of these words in its name is not shown."""
@@ -56,7 +56,7 @@ gateway itself (`gateway.lists`): nobody sends one by hand."""
 _NEEDS: Mapping[str, str] = {"face_gate": "open_passage", "barrier": "open_passage", "light": "set_lamp"}
 """Without this command a device of the kind only reports."""
 
-read_alert = msgspec.json.Decoder(Alert).decode
+_decode_alert = msgspec.json.Decoder(Alert).decode
 json_of = msgspec.json.Encoder().encode
 """JSON of fields that are already right: to have pages checked again by their models takes four times as long."""
 read_command = msgspec.json.Decoder(CommandRecord).decode
@@ -84,19 +84,12 @@ def alert_fields(alert: Alert, gateway: Gateway, caller: Caller) -> dict[str, An
     }
     if not caller.may("people:read"):
         seen.pop("subject", None)
-        seen["key"] = _key_without_person(alert, gateway)
+        pseudonyms, reader = _pseudonyms(gateway.vault), gateway.store.reader
+        seen["key"] = impersonal_key(alert, lambda value: pseudonyms.of(reader, alert.community, value))
         if seen["acknowledged"]:
             seen["acknowledged"]["reason"] = _words(alert.acknowledged_reason, alert.acknowledged_by, caller)
         return seen
     return seen | {"identified": _identified(alert, gateway)}
-
-
-def _key_without_person(alert: Alert, gateway: Gateway) -> str:
-    """The key as webhooks say it: of a person's or a vehicle's id the pseudonym."""
-    if not alert.instance or (not alert.subject and said(alert.instance)):
-        return alert.key
-    instance = _pseudonyms(gateway.vault).of(gateway.store.reader, alert.community, alert.instance)
-    return f"{alert.key.removesuffix(alert.instance)}{instance}"
 
 
 @lru_cache(maxsize=2)
@@ -127,11 +120,6 @@ def _identified(alert: Alert, gateway: Gateway) -> dict[str, Any] | None:
     }
 
 
-def alert_view(alert: Alert, gateway: Gateway, caller: Caller) -> schemas.AlertView:
-    """An alert for this caller."""
-    return schemas.AlertView(**alert_fields(alert, gateway, caller))
-
-
 def incident_view(row: sqlite3.Row) -> schemas.IncidentView:
     """A row of the query in `api.routes.load`."""
     plain = {name: row[name] for name in ("community", "severity", "alerts", "hidden")}
@@ -145,7 +133,7 @@ def history_entry(row: Row, caller: Caller) -> schemas.HistoryEntry:
 
 def change_fields(row: Row, gateway: Gateway, caller: Caller) -> dict[str, Any]:
     """The fields of an `AlertChangeView`: a row of `alert_changes` with the alert as it then stood."""
-    alert = alert_fields(read_alert(row["body"]), gateway, caller)
+    alert = alert_fields(_decode_alert(row["body"]), gateway, caller)
     return _change(row, caller) | {"alert": alert, "hash": row["hash"], "ledger": row["ledger"]}
 
 

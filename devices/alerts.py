@@ -284,10 +284,7 @@ def unshelved(alert: Alert) -> Alert:
     return replace(alert, shelved_until=None, shelved_from=None, shelved_reason="")
 
 
-_TIMERS = (
-    *("unowned_since", "owned_since", "climbed_at"),
-    *("clears_at", "cycles_from", "shelved_from", "shelved_until"),
-)
+_TIMERS = ("unowned_since", "owned_since", "climbed_at", "clears_at", "cycles_from", "shelved_from", "shelved_until")
 
 
 def clock_set(alert: Alert, by: timedelta) -> Alert:

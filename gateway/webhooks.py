@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from devices.alert_types import ALERT_TYPES
-from devices.alerts import Alert
+from devices.alerts import Alert, alert_key
 from gateway.store import when
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - a prefix
@@ -68,12 +68,9 @@ def cloud_event(
 
 def _data(change: Mapping[str, Any], alert: Alert, pseudonym: Pseudonym, evidence: str | None) -> dict[str, Any]:
     kind = ALERT_TYPES[alert.type]
-    # An instance may be a registry id, or whatever a plug-in put there.
-    plain = not alert.subject and said(alert.instance)
-    instance = alert.instance if plain or not alert.instance else pseudonym(alert.instance)
     return {
         "alert": alert.id,
-        "key": "/".join(part for part in (alert.community, alert.device, alert.type, instance) if part),
+        "key": impersonal_key(alert, pseudonym),
         "change": change["change"],
         "type": alert.type,
         "severity": int(alert.severity),
@@ -103,6 +100,14 @@ def _data(change: Mapping[str, Any], alert: Alert, pseudonym: Pseudonym, evidenc
         "late": alert.late,
         "test": alert.test,
     }
+
+
+def impersonal_key(alert: Alert, pseudonym: Pseudonym) -> str:
+    """The alert's key, with what `pseudonym` makes of a person's or a vehicle's id in it."""
+    # An instance may be a registry id, or whatever a plug-in put there.
+    plain = not alert.instance or (not alert.subject and said(alert.instance))
+    instance = alert.instance if plain else pseudonym(alert.instance)
+    return alert_key(alert.community, alert.device, alert.type, instance)
 
 
 def public_detail(detail: Mapping[str, Any]) -> dict[str, int | float | bool | str]:

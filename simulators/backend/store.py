@@ -127,8 +127,7 @@ class Books:
                     self._db.execute("ROLLBACK")
                 raise
             if not quietly:
-                self.version += 1
-                self._lock.notify_all()
+                self.stir()
 
     def changed(self, since: int, within_s: float) -> int:
         """The version as soon as it is not `since` any more, or after `within_s`."""

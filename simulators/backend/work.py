@@ -196,12 +196,11 @@ class Office:
                 raise LookupError(alert)
             assignee = self._assignee(work, operator, person)
             self._check(case, work, operator, assignee)
+            step = Step(alert=alert, work=work, assignee=assignee, reason=reason, operator=operator)
             if case.unknown:
-                alone = Step(alert=alert, work=work, assignee=assignee, reason=reason, operator=operator)
-                anew.alone(self._books, alone, self._moment())
+                anew.alone(self._books, step, self._moment())
                 return True
             asked = {"asked": max(1, case.asked), "asked_at": self._clock()} if work is Work.ASSIGNED else {}
-            step = Step(alert=alert, work=work, assignee=assignee, reason=reason, operator=operator)
             number = self._books.send(step, **asked)
             try:
                 refusals = self._tell()
