@@ -292,7 +292,7 @@ def clock_set(alert: Alert, by: timedelta) -> Alert:
     the past (`raised_at`, `acknowledged_at`, ...) stays as it was written.
     """
     running = {name: at for name in _TIMERS if (at := getattr(alert, name)) is not None}
-    return replace(alert, **{name: at + by for name, at in running.items()})
+    return replace(alert, **{name: at + by for name, at in running.items()}) if running else alert
 
 
 _HELD = (Work.CLAIMED, Work.ON_SITE)

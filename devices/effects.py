@@ -262,9 +262,12 @@ class RecordPoint(Effect, frozen=True, kw_only=True, tag="record_point"):
 
 
 class Report(Effect, frozen=True, kw_only=True, tag="report"):
-    """A fact that follows from what was decided (we granted, we refused): journalled and shown to the policies."""
+    """A fact that follows from what was decided (we granted, we refused): journalled and shown to the policies.
+    `device`: whose it is, where that is not the one that was heard.
+    """
 
     event: Event
+    device: str = ""
 
 
 __all__ = [

@@ -223,8 +223,15 @@ class Hub:
             turn.policies[name] = None if after == policy.initial else after
             self.schedule.want(("policy", *name), policy.deadline(after, limits))
         if cause is None:
-            return self._performer.perform_for_others(effects, event.at, name, batch, turn)
+            self._perform_for_others(effects, event.at, name, batch, turn)
+            return []
         return self._performer.perform(effects, cause, batch, turn, salt=policy.name.encode())
+
+    def _perform_for_others(
+        self, effects: list[Effect], now: datetime, name: tuple[str, str], batch: Changes, turn: Changes
+    ) -> None:
+        for facts, cause in self._performer.perform_for_others(effects, now, name, batch, turn):
+            self._follow(facts, cause, batch, turn)
 
     # -- deadlines --------------------------------------------------------------------------------------------------
 
@@ -242,7 +249,7 @@ class Hub:
             self.alerts.tick(rest[0], now, batch=batch, turn=turn)
         elif what == "policy" and rest[0] in presencebook.NAMES:
             effects = self.presence.tick((rest[0], rest[1]), now, batch, turn)
-            self._performer.perform_for_others(effects, now, (rest[0], rest[1]), batch, turn)
+            self._perform_for_others(effects, now, (rest[0], rest[1]), batch, turn)
         elif what == "policy":
             policy = self._policies[rest[0]]
             self._decide_policy(policy, rest[1], event, None, batch, turn)

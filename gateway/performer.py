@@ -126,15 +126,16 @@ class Performer:
 
     def perform_for_others(
         self, effects: list[Effect], now: datetime, name: tuple[str, str], batch: Changes, turn: Changes
-    ) -> list[Event]:
-        """Effects of a policy's deadline: they name their device themselves."""
+    ) -> list[tuple[list[Event], Cause]]:
+        """Effects of a policy's deadline: they name their device themselves. Facts that follow, each with its cause."""
+        found = []
         for n, effect in enumerate(effects):
             device = self._directory.device(getattr(effect, "device", ""))
             if device is not None:
                 key = event_id(now, name[0].encode(), name[1].encode(), bytes([n]))
                 cause = Cause(device, key, now, late=False, waited=name[0] == delays.NAME)
-                self._effects[type(effect)](effect, cause, batch, turn)
-        return []
+                found.append((self._effects[type(effect)](effect, cause, batch, turn), cause))
+        return found
 
     def _target(self, effect: RaiseAlert | ClearAlert | Command, cause: Cause) -> Device:
         return (self._directory.device(effect.device) if effect.device else None) or cause.device

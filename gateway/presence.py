@@ -58,7 +58,7 @@ class Stay(Struct, frozen=True, kw_only=True):
     `read`: its plate as read at the entry, where that differs; `mistaken`: how likely it is nobody's plate but another
     vehicle's, misread. `seen_at`: when it was last surely inside, after its
     entry. `visits` ended with an exit that was seen, `missed` with one that was not. `checked_at`: when it was last
-    asked how likely it still is inside; `told`: the alerts that stand; `overdue_at`: since when it stays too long;
+    asked how likely it still is inside; `told`: the alerts that stand;
     `marked_at`: when somebody last stood before it.
     """
 
@@ -189,6 +189,8 @@ def stays_away(stay: Stay, away: timedelta, yard: Yard) -> float:
     times comes again with n / (n + 1).
     """
     before = stay.visits + stay.missed
+    if not before:
+        return 1.0
     returned = 1 - curve(yard.away, AWAY).survival(hours(away))
     return 1 - before / (before + 1) * returned
 

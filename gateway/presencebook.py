@@ -24,6 +24,7 @@ from devices.events import (
     VehiclePassed,
     VehicleTraced,
 )
+from devices.kinds import barrier
 from devices.model import Device
 from gateway import dwell, presence, stays
 from gateway.changes import Changes
@@ -93,7 +94,7 @@ class PresenceBook:
         """
         if not isinstance(event, PlateCaptured | VehiclePassed) or device.kind != "barrier" or not event.plate:
             return []
-        direction = Direction(device.direction) if device.direction else event.direction
+        direction = barrier.way(device, event.direction)
         plate, at = normal_plate(event.plate), _At(device.community, event.at, batch, turn)
         stay = self._stay(plate_digest(plate), at)
         newer = max(time for time in (stay.entered_at, stay.left_at, event.at) if time) > event.at
@@ -117,9 +118,6 @@ class PresenceBook:
             due = stays.round_deadline(state, self._limits)
             return effects + self._look_through(at) if due and due <= now else effects
         elif isinstance(state, Stay):
-            due = stays.deadline(state, self._limits)
-            if due is None or due > now:
-                return []
             if state.entered_at is None:
                 self._keep(stays.STAY.name, key, None, at)
                 return []
@@ -128,7 +126,7 @@ class PresenceBook:
 
     def _read(self, event: PlateCaptured, device: Device, at: _At) -> list[Effect]:
         """Somebody stands at a lane. Whoever stood at an exit has left, whether a passage is told of or not."""
-        direction = Direction(device.direction) if device.direction else event.direction
+        direction = barrier.way(device, event.direction)
         plate, yard = normal_plate(event.plate), self._yard(at)
         if direction is Direction.UNKNOWN or any(one.plate == plate and one.lane == device.id for one in yard.readings):
             return []
@@ -169,7 +167,7 @@ class PresenceBook:
         )
         self._keep(stays.STAY.name, key, replace(after, mistaken=mistaken), at)
         if plate != read:
-            effects.append(_told(Direction.IN, plate, read, probability, evidence, at.now))
+            effects.append(_told(Direction.IN, plate, read, probability, evidence, device.id, at.now))
         return effects
 
     def _who_came(self, read: str, at: _At) -> tuple[str, float, float]:
@@ -179,12 +177,13 @@ class PresenceBook:
         known = self._stay(plate_digest(read), at)
         if self._vehicle(read) is not None or known.visits or known.entered_at is not None:
             return read, 1.0, 0.0
-        weights = {read: 1 / presence.PLATES}
+        weights, yard = {read: 1 / presence.PLATES}, self._yard(at)
         for vehicle in self._directory.near_plates(read):
-            stay, yard = self._stay(plate_digest(vehicle.plate), at), self._yard(at)
             if listing_now(vehicle, at.now) in _REGISTERED:
+                key = plate_digest(vehicle.plate)
+                stay = self._stay(key, at)
                 weight = presence.looks_like(read, vehicle.plate, stay, yard, self._limits, at.now)
-                weights[vehicle.plate] = weight * (1 - self._probability(plate_digest(vehicle.plate), stay, at))
+                weights[vehicle.plate] = weight * (1 - self._probability(key, stay, at))
         plate, total = max(weights, key=lambda one: weights[one]), sum(weights.values())
         if plate != read and weights[plate] / total >= presence.SURE:
             return plate, weights[plate] / total, 0.0
@@ -219,7 +218,7 @@ class PresenceBook:
         if who and probability >= presence.SURE:
             found = self._stay(who, at)
             effects = self._has_left(who, found, at)
-            effects.append(_told(Direction.OUT, found.plate, read, probability, evidence, at.now))
+            effects.append(_told(Direction.OUT, found.plate, read, probability, evidence, lane, at.now))
             if known:  # it was the known one all along, whose entry was misread
                 self._keep(stays.STAY.name, key, stays.left(replace(stay, plate=read), at.now), at)
         elif trace.candidates:
@@ -254,7 +253,7 @@ class PresenceBook:
         """It left some time ago: by one of its traces, or by an exit of which nothing was heard."""
         traces = {name: trace for name, trace in self._all(stays.TRACE.name, at).items() if key in trace.candidates}
         yard = self._yard(at)
-        evidence = presence.evidence(traces.values()).get(key, [])
+        evidence = self._about(key, at)
         odds = presence.odds(stay, evidence, yard, self._limits, at.now)
         weights = {id(trace): weight for (trace, _), weight in zip(evidence, odds.traced, strict=True)}
         outside = odds.total - odds.inside
@@ -292,7 +291,7 @@ class PresenceBook:
     def _ask(self, key: str, stay: Stay, at: _At) -> list[Effect]:
         """It stays too long: how likely is it still there?"""
         stay = replace(stay, listing=self._listing(stay.plate, at.now, stay.listing))
-        evidence = presence.evidence(self._all(stays.TRACE.name, at).values()).get(key, [])
+        evidence = self._about(key, at)
         probability = presence.odds(stay, evidence, self._yard(at), self._limits, at.now).probability
         about = {"perhaps_left_by": len(evidence), "seen_on_a_round": stay.marked_at is not None}
         after, effects = stays.asked(stay, probability, self._limits, at.now, about=about)
@@ -342,6 +341,11 @@ class PresenceBook:
 
     # -- states ------------------------------------------------------------------------------------------------------
 
+    def _about(self, key: str, at: _At) -> list[tuple[Trace, float]]:
+        """The traces that may be this vehicle's, and how much each speaks for it."""
+        traces = self._all(stays.TRACE.name, at).values()
+        return presence.evidence(trace for trace in traces if key in trace.candidates).get(key, [])
+
     def _vehicle(self, plate: str) -> Vehicle | None:
         return self._directory.vehicle(plate) if plate else None
 
@@ -351,7 +355,7 @@ class PresenceBook:
         return listing_now(vehicle, now) if vehicle else Listing.UNKNOWN if before is Listing.ALLOW else before
 
     def _probability(self, key: str, stay: Stay, at: _At) -> float:
-        evidence = presence.evidence(self._all(stays.TRACE.name, at).values()).get(key, [])
+        evidence = self._about(key, at)
         return presence.odds(stay, evidence, self._yard(at), self._limits, at.now).probability
 
     def _stay(self, key: str, at: _At) -> Stay:
@@ -428,8 +432,10 @@ def _mistaken_for(plate: str, stay: Stay) -> bool:
     return bool(plate) and stranger and presence.errors(plate, stay.plate) <= presence.NEAR
 
 
-def _told(direction: Direction, plate: str, read: str, probability: float, evidence: str, at: datetime) -> Report:
+def _told(
+    direction: Direction, plate: str, read: str, probability: float, evidence: str, lane: str, at: datetime
+) -> Report:
     event = VehicleTraced(
         at=at, direction=direction, plate=plate, read=read, probability=round(probability, 4), evidence=evidence
     )
-    return Report(event=event)
+    return Report(event=event, device=lane)

@@ -219,7 +219,7 @@ class Roster:
     def _standing_in(self, worker: Worker, now: datetime) -> tuple[str, ...]:
         """The worker, or who stands in for them, if it is their time."""
         local = now.astimezone(self._zone)
-        began = [day for shift in worker.shifts if (day := _began(shift, local)) is not None]
+        began = [day for shift in worker.shifts if (day := began_on(shift, local)) is not None]
         days = began if worker.shifts else [local.date()]
         return next((found for day in days if (found := self._there(worker, day))), ())
 
@@ -244,13 +244,8 @@ class Roster:
         return msgspec.json.decode(self._vault.open(body, f"staff:{worker}"), type=Worker)
 
 
-def covers(shift: Shift, local: datetime) -> bool:
-    """Whether a local time lies in a shift; the hours after midnight belong to the day on which the shift began."""
-    return _began(shift, local) is not None
-
-
-def _began(shift: Shift, local: datetime) -> date | None:
-    """The day on which the shift began that a local time lies in."""
+def began_on(shift: Shift, local: datetime) -> date | None:
+    """The day on which the shift began that a local time lies in, the hours after midnight too; None: in none."""
     overnight = shift.end <= shift.start
     began = local.date()
     if overnight and local.time() < shift.end:

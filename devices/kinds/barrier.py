@@ -262,10 +262,13 @@ def _passed(lane: Barrier, at: datetime, device: Device) -> Step[Barrier]:
         return lane, []
     recent = first is not None and at - first.at <= seconds(device, PARAMS, "plate_recent_s")
     who = first if first is not None and recent else Vehicle(plate="", at=at)
-    known = device.direction in (Direction.IN, Direction.OUT)
-    direction = Direction(device.direction) if known else who.direction
-    passed = VehiclePassed(at=at, direction=direction, plate=who.plate, evidence=who.evidence)
+    passed = VehiclePassed(at=at, direction=way(device, who.direction), plate=who.plate, evidence=who.evidence)
     return replace(lane, reported_at=at), [Report(event=passed)]
+
+
+def way(device: Device, otherwise: Direction) -> Direction:
+    """The way a lane leads; what was said of it where it is registered as neither in nor out."""
+    return Direction(device.direction) if device.direction in (Direction.IN, Direction.OUT) else otherwise
 
 
 def _left(lane: Barrier, at: datetime) -> Barrier:

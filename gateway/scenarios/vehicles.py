@@ -51,10 +51,15 @@ def _lot_scope(event: Event, device: Device) -> str:
     return ""
 
 
+def _told_at(state: Lot, limits: Policies) -> datetime | None:
+    """When it is told that all is taken, unless it has been."""
+    untold = state.full_since is not None and not state.carrier
+    return state.full_since + timedelta(minutes=limits.full_min) if untold and state.full_since else None
+
+
 def _lot_deadline(state: Lot, limits: Policies) -> datetime | None:
-    tell = state.full_since is not None and not state.carrier
-    due = state.full_since + timedelta(minutes=limits.full_min) if tell and state.full_since else None
-    return earliest(due, *(one.at + timedelta(minutes=limits.turn_away_min) for one in state.waiting))
+    patience = timedelta(minutes=limits.turn_away_min)
+    return earliest(_told_at(state, limits), *(one.at + patience for one in state.waiting))
 
 
 def _lot(state: Lot, event: Event, device: Device | None, limits: Policies) -> Step[Lot]:
@@ -68,8 +73,7 @@ def _lot(state: Lot, event: Event, device: Device | None, limits: Policies) -> S
             return _went_in(state, event, device), []
         case Ticked(at=at), _:
             state, gone = _drove_off(state, at, limits)
-            tell = state.full_since is not None and not state.carrier
-            due = state.full_since + timedelta(minutes=limits.full_min) if tell and state.full_since else None
+            due = _told_at(state, limits)
             if due and at >= due:
                 state = replace(state, carrier=next(iter(state.bays)))
                 return state, [*gone, _full(state, due)]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from devices.events import Listing
 from devices.model import Device
@@ -107,6 +108,26 @@ def test_a_plate_read_at_the_exit_counts_though_no_passage_is_told(estate: Estat
     assert list(estate.inside()) == [STRANGER]
     estate.pass_time(181)
     assert estate.inside() == {}
+
+
+def test_a_misread_plate_at_the_exit_is_traced_though_no_passage_is_told(estate: Estate) -> None:
+    estate.comes(STRANGER)
+    estate.pass_time(H)
+    estate.say(WAY_OUT, "plate_captured", plate="苏E3691S", confidence=0.9)
+    estate.pass_time(181)
+    assert estate.inside() == {}
+    ((device, body),) = estate.rows("SELECT device, body FROM events WHERE type = 'vehicle_traced'")
+    assert device == WAY_OUT.id
+    assert b"3691S" in body
+
+
+def test_a_lane_registered_as_neither_in_nor_out_goes_by_what_is_said_of_it(estate: Estate) -> None:
+    estate.directory.put_device(replace(WAY_OUT, direction="both"))
+    estate.comes(STRANGER)
+    estate.say(WAY_OUT, "plate_captured", plate=STRANGER, confidence=0.9, direction="out")
+    estate.pass_time(181)
+    assert estate.inside() == {}
+    assert estate.rows("SELECT count(*) FROM quarantine") == [(0,)]
 
 
 def test_a_passage_without_a_plate_is_the_reading_before_it(estate: Estate) -> None:
