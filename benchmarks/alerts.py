@@ -186,10 +186,12 @@ def swept(config: Path) -> Figures:
     journal = ground.journal(store, vault, settings)
     directory = Directory(store, vault, Gallery(), zone=settings.zone, community=settings.community)
     now = datetime.now(UTC)
+    gc.disable()  # and freeze, as the gateway does
     begin = time.monotonic()
     hub = restored_hub({}, {}, directory, settings, journal, now)
     restored = time.monotonic() - begin
-    gc.freeze()  # as the gateway does
+    gc.freeze()
+    gc.enable()
     for name in hub.alerts.schedule.pop(now, OPEN):  # what became due while it was away climbs first
         hub.tick(name, now, Changes(), Changes())
     quiet = timed(lambda: hub.alerts.schedule.pop(now, DUE_AT_ONCE), 50)

@@ -36,12 +36,16 @@ class UnreadableError(ValueError):
     """A row is not what its table holds."""
 
 
+UNREADABLE = (msgspec.MsgspecError, UnreadableError, UnicodeDecodeError, TypeError)
+"""What decoding a damaged row may raise."""
+
+
 def readable(store: Store, table: Table, rows: Iterable[tuple[str, T]], decode: Callable[[str, T], object]) -> None:
     """Decode each row (its id and what is left of it); those that cannot be are set aside."""
     for name, row in list(rows):
         try:
             decode(name, row)
-        except (msgspec.MsgspecError, UnreadableError, UnicodeDecodeError, TypeError) as error:
+        except UNREADABLE as error:
             set_aside(store, table, name, str(error))
 
 

@@ -23,9 +23,13 @@ from gateway.store import insert_many, us, when
 
 FORGOTTEN = "alert_changes_forgotten"
 """The cursor that says up to which change the feed has holes: what retention dropped."""
-_OLD = """DELETE FROM alert_changes WHERE seq IN (SELECT seq FROM alert_changes WHERE at < ?2 AND NOT EXISTS
-  (SELECT 1 FROM alerts WHERE alerts.id = alert_changes.alert AND alerts.open = 1) ORDER BY seq LIMIT ?1)
-  AND seq < (SELECT max(seq) FROM alert_changes) RETURNING seq"""
+_OLD = """DELETE FROM alert_changes WHERE seq IN (SELECT seq FROM alert_changes WHERE seq < coalesce(
+    (SELECT seq FROM alert_changes WHERE at >= ?2 ORDER BY seq LIMIT 1), (SELECT max(seq) FROM alert_changes))
+  AND NOT EXISTS (SELECT 1 FROM alerts WHERE alerts.id = alert_changes.alert AND alerts.open = 1)
+  ORDER BY seq LIMIT ?1) RETURNING seq"""
+"""They stand in the order of their time, so it stops at the first that is young."""
+_LAST = """SELECT coalesce((SELECT hash FROM alert_changes ORDER BY seq DESC LIMIT 1), ''),
+  coalesce((SELECT seq FROM sqlite_sequence WHERE name='alert_changes'), 0)"""
 
 _json = msgspec.json.Encoder()
 _decode = msgspec.json.Decoder(Alert).decode
@@ -71,9 +75,7 @@ def linked(before: str, ledger: str, seq: int, change: AlertChange) -> str:
 
 def append(db: sqlite3.Connection, changes: Iterable[AlertChange], ledger: str) -> list[Row]:
     """Write changes behind those that are there, within the transaction that is open; the rows."""
-    last = db.execute("SELECT hash FROM alert_changes ORDER BY seq DESC LIMIT 1").fetchone()
-    said = db.execute("SELECT seq FROM sqlite_sequence WHERE name='alert_changes'").fetchone()
-    before, seq = (last[0] if last else ""), (said[0] if said else 0)
+    before, seq = db.execute(_LAST).fetchone()
     rows: list[Row] = []
     for change in changes:
         seq += 1

@@ -28,7 +28,6 @@ _command = msgspec.json.Decoder(CommandRecord)
 _question = msgspec.json.Decoder(IdentifyFace | ReadPlate | WatchScene)
 _SINCE = "seq > coalesce((SELECT seq FROM alert_changes WHERE at < ? ORDER BY seq DESC LIMIT 1), 0)"
 _RAISED = "change IN ('raised', 'reopened')"
-_UNREADABLE = (msgspec.MsgspecError, aside.UnreadableError, UnicodeDecodeError, TypeError)
 
 
 class Kept:
@@ -66,7 +65,7 @@ class Kept:
         for name, change, actor, reason, at, body in self._db.execute(sql, (us(since),)):
             try:
                 found.append(AlertChange(_sound(name, body), change, actor, reason, when(at)))
-            except _UNREADABLE as error:  # it only counts for the flood and the incident: the row stays where it is
+            except aside.UNREADABLE as error:  # it counts for floods and incidents only: the row stays
                 log.warning("alert_change_unreadable", alert=name, trouble=str(error))
         return found
 
@@ -81,17 +80,17 @@ class Kept:
 
     def unfinished_commands(self) -> list[CommandRecord]:
         """Commands still waiting for an answer."""
-        found: list[CommandRecord] = []
-        rows = self._db.execute("SELECT id, body FROM commands WHERE status IN ('sent', 'accepted')")
-        aside.readable(self._store, "commands", rows, lambda _, body: found.append(_command.decode(body)))
-        return found
+        return self._commands("status IN ('sent', 'accepted')")
 
     def command_of_key(self, key: str) -> CommandRecord | None:
         """The command requested with this idempotency key."""
+        return next(iter(self._commands("idempotency_key=?", key)), None)
+
+    def _commands(self, which: str, *values: str) -> list[CommandRecord]:
         found: list[CommandRecord] = []
-        rows = self._db.execute("SELECT id, body FROM commands WHERE idempotency_key=?", (key,))
+        rows = self._db.execute(f"SELECT id, body FROM commands WHERE {which}", values)  # noqa: S608 - all is ours
         aside.readable(self._store, "commands", rows, lambda _, body: found.append(_command.decode(body)))
-        return found[0] if found else None
+        return found
 
     def pending_jobs(self) -> list[Job]:
         """Questions vision has not answered."""
@@ -111,13 +110,13 @@ def read_alert(store: Store, name: str, key: str, body: bytes) -> Alert | None:
     """
     try:
         return _sound(name, body, key)
-    except _UNREADABLE as error:
+    except aside.UNREADABLE as error:
         aside.set_aside(store, "alerts", name, str(error))
     last = "SELECT body FROM alert_changes WHERE alert=? ORDER BY seq DESC LIMIT 1"
     row = store.reader.execute(last, (name,)).fetchone()
     try:
         restored = _sound(name, row[0], key) if row else None
-    except _UNREADABLE:
+    except aside.UNREADABLE:
         restored = None
     if restored is not None:
         with store.write() as db:

@@ -41,8 +41,10 @@ def serve(settings: Settings, app_factory: Callable[[Gateway], Any]) -> int:
     logs.configure(settings.log_level)
     started = time.monotonic()
     listening = _listen(settings)
+    gc.disable()
     gateway = Gateway(settings)
     gc.freeze()  # what is there now stays: walking it again and again would stop an estate with many alerts for a while
+    gc.enable()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from devices.alert_types import ALERT_TYPES
 from devices.alerts import Alert, alert_key
+from gateway.feed import told_at
 from gateway.store import when
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - a prefix
@@ -127,7 +128,7 @@ def said(value: Any) -> bool:
 
 
 def _time(moment: datetime | None) -> str | None:
-    return moment.isoformat().replace("+00:00", "Z") if moment else None
+    return told_at(moment) if moment else None
 
 
 # -- who said it ------------------------------------------------------------------------------------------------------
